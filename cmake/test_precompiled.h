@@ -1,0 +1,6 @@
+// What nearly every test includes; see farthing_test_main().
+#pragma once
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "precompiled.h"
