@@ -1,0 +1,81 @@
+// A model that can be run: a declaration, a source of weights, and the blocks built from both. Blocks are loaded when first
+// needed, or one at a time by callers that stream.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "models/family.h"
+#include "nn/block.h"
+
+namespace farthing::models {
+
+/// Weights of a checkpoint under canonical names, in any of its spellings and formats.
+class CheckpointSource : public nn::WeightSource {
+ public:
+  CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint, const nn::ModelSpec& spec);
+  ~CheckpointSource() override;
+  bool has(std::string_view tensor) const override;
+  Tensor tensor(std::string_view name) const override;
+  std::variant<Tensor, QuantizedMatrix> linear_weight(std::string_view module) const override;
+  void release(std::string_view prefix) const override;
+  /// The file's own spelling of a canonical tensor or module name.
+  std::string file_name(std::string_view canonical) const;
+  /// Tensors of the file that the declaration neither uses nor lists as leftovers.
+  std::vector<std::string> unexplained() const;
+
+ private:
+  struct Index;
+  std::unique_ptr<Index> index_;
+};
+
+/// The picture tensors that the family's processor makes, by their transformers names ("pixel_values", ...).
+using PictureTensors = std::map<std::string, Tensor>;
+
+class Model {
+ public:
+  /// Opens a model directory: reads headers, declares, checks that every declared tensor is there with the declared shape.
+  static Model open(const std::filesystem::path& directory);
+  /// The same over another source of weights (tests; partly quantized models).
+  Model(nn::ModelSpec spec, std::shared_ptr<const nn::WeightSource> source);
+
+  const nn::ModelSpec& spec() const { return *spec_; }
+  const nn::WeightSource& source() const { return *source_; }
+
+  /// Loads everything that is not yet loaded.
+  void load(ThreadPool& pool);
+  std::size_t num_bytes() const;
+
+  /// Rows of the embedding (positions and projection included): [T, H].
+  Tensor embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions, ThreadPool& pool);
+  /// Embeddings that replace the picture placeholders, in order: [tokens, H].
+  Tensor image_features(const PictureTensors& pictures, ThreadPool& pool);
+  /// embed() of a whole prompt with the picture rows put in. Throws kInvalidArgument when placeholders and features differ in number.
+  Tensor embed_prompt(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool);
+
+  /// Block `index`, loaded on first use; `unload_block` forgets it.
+  nn::Block& block(std::int64_t index);
+  void unload_block(std::int64_t index);
+
+  /// Final norm (and project_out) in place or into a new tensor; then the head on some rows: [rows, V].
+  Tensor final_hidden(const Tensor& hidden, ThreadPool& pool);
+  Tensor logits(const Tensor& final_hidden, ThreadPool& pool);
+
+  /// The whole pass over hidden rows from `embed`: blocks, final norm. With `hidden_states` every layer's input is kept too
+  /// (0: input of the first block ... L: after the final norm), as transformers counts them.
+  Tensor forward(Tensor hidden, const nn::Batch& batch, ThreadPool& pool, std::vector<Tensor>* hidden_states = nullptr);
+
+  /// An empty cache for one sequence.
+  nn::SequenceCache new_cache() const;
+
+ private:
+  struct Parts;
+  std::shared_ptr<const nn::ModelSpec> spec_;
+  std::shared_ptr<const nn::WeightSource> source_;
+  std::shared_ptr<Parts> parts_;
+};
+
+}  // namespace farthing::models

@@ -1,0 +1,37 @@
+// One linear layer for every kind of weight. There is no second, quantized copy of any model.
+#pragma once
+
+#include <string>
+
+#include "kernels/linear.h"
+#include "nn/declaration.h"
+#include "nn/weight_source.h"
+
+namespace farthing::nn {
+
+class Linear {
+ public:
+  Linear() = default;
+  /// Loads PATH.weight (and PATH.bias if declared). Throws when shapes differ from the declaration, naming the tensor.
+  Linear(const LinearSpec& spec, std::string path, const WeightSource& source);
+
+  /// y [rows, out] = x [rows, in] W^T + b.
+  void forward(const float* x, std::int64_t rows, float* y, ThreadPool& pool) const;
+
+  /// Swaps the weight, after quantization.
+  void set_weight(const QuantizedMatrix& weight);
+  void set_weight(const Tensor& dense);
+
+  const std::string& path() const { return path_; }
+  std::int64_t in_features() const { return weight_.columns; }
+  std::int64_t out_features() const { return weight_.rows; }
+  std::size_t num_bytes() const { return weight_.num_bytes() + bias_.num_bytes(); }
+  const kernels::PackedWeight& weight() const { return weight_; }
+
+ private:
+  std::string path_;
+  kernels::PackedWeight weight_;
+  Tensor bias_;  // F32 [out]; undefined when there is none
+};
+
+}  // namespace farthing::nn

@@ -1,0 +1,28 @@
+// Where modules get their weights, by canonical name. models/ implements it over a checkpoint in any spelling and any
+// format; quantize/ lays freshly quantized weights over it.
+#pragma once
+
+#include <string_view>
+#include <variant>
+
+#include "tensor/quantized_matrix.h"
+
+namespace farthing::nn {
+
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+
+  virtual bool has(std::string_view tensor) const = 0;
+
+  /// Returns a plain tensor such as "model.norm.weight". Throws kNotFound naming file and tensor.
+  virtual Tensor tensor(std::string_view name) const = 0;
+
+  /// Returns the weight of the linear at module path `module`: dense [out, in], or quantized.
+  virtual std::variant<Tensor, QuantizedMatrix> linear_weight(std::string_view module) const = 0;
+
+  /// Says that the tensors below `prefix` will not be read again soon, so that their pages can leave memory.
+  virtual void release(std::string_view prefix) const { (void)prefix; }
+};
+
+}  // namespace farthing::nn
