@@ -1,104 +1,140 @@
 #include "base/file.h"
 
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
+#include "base/directory.h"
 #include "base/error.h"
 
 namespace farthing {
-namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void throw_errno(std::string message, const fs::path& file) {
+void throw_system_error(std::string message, const fs::path& file) {
   const int number = errno;
-  const Code code = number == ENOENT ? Code::kNotFound
-                    : number == ENOSPC || number == EDQUOT || number == ENOMEM ? Code::kResources
-                                                                               : Code::kIo;
-  std::string hint;
-  if (number == ENOSPC || number == EDQUOT) hint = "free some disk space or choose another folder, then run the same command again";
-  if (number == ENOENT) hint = "check the path";
-  throw Error(code, std::move(message), {{"file", file.string()}, {"reason", std::strerror(number)}}, std::move(hint));
-}
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  Descriptor(const fs::path& file, int flags, mode_t mode = 0) : fd_(::open(file.c_str(), flags | O_CLOEXEC, mode)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
+  std::vector<Field> fields = {{"file", file.string()}, {"reason", std::strerror(number)}};
+  switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:  // the largest file that the file system or `ulimit -f` allows
+      fields.emplace_back("free_bytes", free_disk_bytes(file.parent_path()));
+      throw Error(Code::kResources, std::move(message), std::move(fields),
+                  "free some disk space or choose another folder, then run the same command again");
+    case ENOMEM:
+      throw Error(Code::kResources, std::move(message), std::move(fields), "close other programs");
+    case ENOENT:
+      throw Error(Code::kNotFound, std::move(message), std::move(fields), "check the path");
+    default:
+      throw Error(Code::kIo, std::move(message), std::move(fields));
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
-std::size_t file_size(const Descriptor& descriptor, const fs::path& file) {
-  struct stat info {};
-  if (::fstat(descriptor.get(), &info) != 0) throw_errno("cannot read file", file);
-  FARTHING_REQUIRE(S_ISREG(info.st_mode), Code::kIo, "not a regular file", {{"file", file.string()}});
-  return static_cast<std::size_t>(info.st_size);
 }
-
-}  // namespace
 
 std::string read_text(const fs::path& file) {
-  const Descriptor descriptor(file, O_RDONLY);
-  if (!descriptor) throw_errno("cannot open file", file);
-  std::string text(file_size(descriptor, file), '\0');
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count = ::read(descriptor.get(), text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_errno("cannot read file", file);
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  text.resize(done);
+  const PositionalFile opened(file, PositionalFile::Mode::kRead);
+  std::string text(opened.size(), '\0');
+  opened.read_at(0, std::as_writable_bytes(std::span(text)));
   return text;
 }
 
 void write_text_atomically(const fs::path& file, std::string_view text) {
   fs::path temporary = file;
   temporary += ".tmp";
-  {
-    const Descriptor descriptor(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    if (!descriptor) throw_errno("cannot create file", temporary);
-    while (!text.empty()) {
-      const ssize_t count = ::write(descriptor.get(), text.data(), text.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) throw_errno("cannot write file", temporary);
-      text.remove_prefix(static_cast<std::size_t>(count));
-    }
-    if (::fsync(descriptor.get()) != 0) throw_errno("cannot write file", temporary);
+  try {
+    PositionalFile opened(temporary, PositionalFile::Mode::kCreate);
+    opened.write_at(0, std::as_bytes(std::span(text)));
+    opened.sync();
+    rename_path(temporary, file);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw;
   }
-  if (::rename(temporary.c_str(), file.c_str()) != 0) throw_errno("cannot rename file", file);
   sync_directory(file.parent_path());
 }
 
 void sync_directory(const fs::path& directory) {
   const fs::path path = directory.empty() ? fs::path(".") : directory;
-  const Descriptor descriptor(path, O_RDONLY | O_DIRECTORY);
-  if (!descriptor) throw_errno("cannot open folder", path);
-  ::fsync(descriptor.get());  // some file systems refuse to sync a folder; the data itself is already safe
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) throw_system_error("cannot open folder", path);
+  ::fsync(descriptor);  // some file systems refuse to sync a folder; the data itself is already safe
+  ::close(descriptor);
+}
+
+PositionalFile::PositionalFile(fs::path file, Mode mode) : path_(std::move(file)) {
+  const int flags = mode == Mode::kRead     ? O_RDONLY
+                    : mode == Mode::kUpdate ? O_RDWR
+                                            : O_RDWR | O_CREAT | O_TRUNC;
+  descriptor_ = ::open(path_.c_str(), flags | O_CLOEXEC, 0644);
+  if (descriptor_ < 0)
+    throw_system_error(mode == Mode::kCreate ? "cannot create file" : "cannot open file", path_);
+}
+
+PositionalFile::~PositionalFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+PositionalFile::PositionalFile(PositionalFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+PositionalFile& PositionalFile::operator=(PositionalFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+std::uint64_t PositionalFile::size() const {
+  struct stat info {};
+  if (::fstat(descriptor_, &info) != 0) throw_system_error("cannot read file", path_);
+  FARTHING_REQUIRE(S_ISREG(info.st_mode), Code::kIo, "not a regular file", {{"file", path_.string()}});
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+void PositionalFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t count = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system_error("cannot read file", path_);
+    FARTHING_REQUIRE(count > 0, Code::kIo, "file ends too soon", {{"file", path_.string()}, {"byte", offset}},
+                     "it was changed while it was being read");
+    offset += static_cast<std::uint64_t>(count);
+    out = out.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void PositionalFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system_error("cannot write file", path_);
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void PositionalFile::reserve(std::uint64_t size) {
+  const off_t length = static_cast<off_t>(size);
+  if (length == 0 || ::fallocate(descriptor_, 0, 0, length) == 0) return;
+  if (errno != EOPNOTSUPP && errno != ENOSYS) throw_system_error("cannot reserve disk space", path_);
+  if (::ftruncate(descriptor_, length) != 0) throw_system_error("cannot reserve disk space", path_);
+}
+
+void PositionalFile::sync() {
+  if (::fsync(descriptor_) != 0) throw_system_error("cannot write file", path_);
 }
 
 MappedFile::MappedFile(const fs::path& file) : path_(file) {
-  const Descriptor descriptor(file, O_RDONLY);
-  if (!descriptor) throw_errno("cannot open file", file);
-  size_ = file_size(descriptor, file);
+  const PositionalFile opened(file, PositionalFile::Mode::kRead);
+  size_ = opened.size();
   if (size_ == 0) return;
-  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor.get(), 0);
-  if (address == MAP_FAILED) throw_errno("cannot map file", file);
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, opened.descriptor(), 0);
+  if (address == MAP_FAILED) throw_system_error("cannot map file", file);
   data_ = static_cast<const std::byte*>(address);
 }
 

@@ -1,0 +1,36 @@
+// Folders: free space, locks, and renames that leave no moment without a result.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+namespace farthing {
+
+/// Returns the bytes that a user may still write on the disk of `directory`; 0 when that is not known.
+std::uint64_t free_disk_bytes(const std::filesystem::path& directory);
+
+/// Renames `from` to `to`, which must not exist or be an empty folder if `from` is a folder. Throws kNotFound
+/// or kIo.
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Swaps two paths of one file system in one step. Returns false where the file system cannot; throws
+/// kNotFound or kIo.
+bool exchange_paths(const std::filesystem::path& first, const std::filesystem::path& second);
+
+/// True when another file system is mounted at `directory`.
+bool is_mount_point(const std::filesystem::path& directory);
+
+/// Holds a folder for this process until destruction or the end of the process, however it ends.
+class DirectoryLock {
+ public:
+  /// Throws kInvalidArgument when another process holds it. File systems without locks are let through.
+  explicit DirectoryLock(const std::filesystem::path& directory);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+}  // namespace farthing
