@@ -1,5 +1,6 @@
 #include "tensor/tensor.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -128,6 +129,26 @@ Tensor to_float32(const Tensor& tensor) {
       throw Error(Code::kUnsupported, "tensor is not of a floating-point type", {{"dtype", dtype_name(tensor.dtype())}});
   }
   return result;
+}
+
+bool all_finite(const Tensor& tensor) {
+  // An all-ones exponent is an infinity or a NaN. A branch-free count lets the compiler use vectors.
+  const auto none = [&]<typename T>(const T* values, auto is_bad) {
+    std::int64_t bad = 0;
+    for (std::int64_t i = 0; i < tensor.numel(); ++i) bad += is_bad(values[i]);
+    return bad == 0;
+  };
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(tensor.bytes().data());
+  switch (tensor.dtype()) {
+    case DType::kBF16: return none(tensor.data<std::uint16_t>(), [](auto x) { return (x & 0x7f80u) == 0x7f80u; });
+    case DType::kF16: return none(tensor.data<std::uint16_t>(), [](auto x) { return (x & 0x7c00u) == 0x7c00u; });
+    case DType::kF32: return none(tensor.data<float>(), [](float x) { return !(std::abs(x) <= std::numeric_limits<float>::max()); });
+    case DType::kF64: return none(tensor.data<double>(), [](double x) { return !(std::abs(x) <= std::numeric_limits<double>::max()); });
+    case DType::kF8E4M3: return none(bytes, [](auto x) { return (x & 0x7fu) == 0x7fu; });
+    case DType::kF8E5M2: return none(bytes, [](auto x) { return (x & 0x7cu) == 0x7cu; });
+    case DType::kF8E8M0: return none(bytes, [](auto x) { return x == 0xffu; });
+    default: return true;
+  }
 }
 
 Tensor from_float32(const Tensor& tensor, DType dtype) {

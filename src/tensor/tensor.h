@@ -109,6 +109,9 @@ class Tensor {
 /// Converts any floating-point tensor to fp32 (returned as is when it is fp32 already). Throws kUnsupported for integers.
 Tensor to_float32(const Tensor& tensor);
 
+/// False when any element is infinite or not a number. Integers are always finite.
+bool all_finite(const Tensor& tensor);
+
 /// Converts fp32 to kF32, kBF16, kF16 (round to nearest even).
 Tensor from_float32(const Tensor& tensor, DType dtype);
 

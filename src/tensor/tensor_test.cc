@@ -61,6 +61,17 @@ TEST(Tensor, RowsShareTheBytesAndCloneDoesNot) {
   EXPECT_EQ(transpose(matrix).data<float>()[1], 3);
 }
 
+TEST(Tensor, FindsWhatIsNotFinite) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    EXPECT_TRUE(all_finite(from_float32(Tensor::of<float>({3}, {1, -65504, 0}), dtype)));
+    EXPECT_FALSE(all_finite(from_float32(Tensor::of<float>({2}, {1, NAN}), dtype)));
+    EXPECT_FALSE(all_finite(from_float32(Tensor::of<float>({2}, {-INFINITY, 1}), dtype)));
+  }
+  EXPECT_FALSE(all_finite(Tensor::of<double>({1}, {HUGE_VAL})));
+  EXPECT_TRUE(all_finite(Tensor::of<double>({1}, {1e300})));
+  EXPECT_TRUE(all_finite(Tensor::of<std::int32_t>({1}, {-1})));
+}
+
 TEST(Tensor, RefusesTheWrongElementType) {
   const Tensor matrix = Tensor::zeros(DType::kBF16, {2, 2});
   EXPECT_THROW(matrix.data<float>(), Error);
