@@ -12,15 +12,6 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector load
 
-std::size_t bytes_for(DType dtype, const Shape& shape) {
-  const std::int64_t elements = num_elements(shape);
-  const int bits = dtype_bits(dtype);
-  FARTHING_REQUIRE(elements <= std::numeric_limits<std::int64_t>::max() / 64, Code::kCorruptData, "tensor is impossibly large",
-                   {{"shape", to_string(shape)}});
-  FARTHING_REQUIRE(elements * bits % 8 == 0, Code::kCorruptData, "tensor does not end on a byte", {{"shape", to_string(shape)}, {"dtype", dtype_name(dtype)}});
-  return static_cast<std::size_t>(elements * bits / 8);
-}
-
 std::shared_ptr<std::byte> allocate(std::size_t size) {
   try {
     return {static_cast<std::byte*>(::operator new(std::max<std::size_t>(size, 1), std::align_val_t(kAlignment))),
@@ -43,8 +34,17 @@ std::int64_t num_elements(const Shape& shape) {
   return product;
 }
 
+std::size_t tensor_bytes(DType dtype, const Shape& shape) {
+  const std::int64_t elements = num_elements(shape);
+  const int bits = dtype_bits(dtype);
+  FARTHING_REQUIRE(elements <= std::numeric_limits<std::int64_t>::max() / 64, Code::kCorruptData, "tensor is impossibly large",
+                   {{"shape", to_string(shape)}});
+  FARTHING_REQUIRE(elements * bits % 8 == 0, Code::kCorruptData, "tensor does not end on a byte", {{"shape", to_string(shape)}, {"dtype", dtype_name(dtype)}});
+  return static_cast<std::size_t>(elements * bits / 8);
+}
+
 Tensor Tensor::empty(DType dtype, Shape shape) {
-  const std::size_t size = bytes_for(dtype, shape);
+  const std::size_t size = tensor_bytes(dtype, shape);
   const std::shared_ptr<std::byte> memory = allocate(size);
   Tensor result = view(dtype, std::move(shape), {memory.get(), size}, memory);
   result.writable_ = true;
@@ -58,7 +58,7 @@ Tensor Tensor::zeros(DType dtype, Shape shape) {
 }
 
 Tensor Tensor::view(DType dtype, Shape shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
-  FARTHING_CHECK(bytes.size() == bytes_for(dtype, shape), "{} bytes for {}", bytes.size(), to_string(shape));
+  FARTHING_CHECK(bytes.size() == tensor_bytes(dtype, shape), "{} bytes for {}", bytes.size(), to_string(shape));
   Tensor result;
   result.dtype_ = dtype;
   result.dtype_valid_ = true;

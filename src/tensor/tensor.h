@@ -22,6 +22,9 @@ std::string to_string(const Shape& shape);
 /// Returns the product of the dimensions. Throws kCorruptData on a negative dimension or overflow.
 std::int64_t num_elements(const Shape& shape);
 
+/// Returns the bytes of a dense tensor. Throws kCorruptData when the shape is impossible, overflows, or ends inside a byte.
+std::size_t tensor_bytes(DType dtype, const Shape& shape);
+
 /// Where the bytes live. Only the CPU is addressable from here; kernels/cuda owns the other kind.
 enum class DeviceType : std::uint8_t { kCpu, kCuda };
 
