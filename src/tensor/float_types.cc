@@ -39,25 +39,6 @@ constexpr auto table_of(Decode decode) {
 
 }  // namespace
 
-float fp16_to_float(std::uint16_t bits) {
-  if ((bits & 0x7c00u) == 0x7c00u) {
-    const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-    return std::bit_cast<float>(sign | 0x7f800000u | (static_cast<std::uint32_t>(bits & 0x3ffu) << 13));
-  }
-  // Exponent re-biased by multiplication: exact for normal and subnormal values alike.
-  const std::uint32_t shifted = static_cast<std::uint32_t>(bits & 0x7fffu) << 13;
-  const float magnitude = std::bit_cast<float>(shifted) * 0x1p112f;
-  return bits & 0x8000u ? -magnitude : magnitude;
-}
-
-std::uint16_t float_to_fp16(float value) {
-  const std::uint32_t sign = sign_of(value) << 15;
-  const float magnitude = std::fabs(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(sign | 0x7e00u);
-  if (magnitude >= 65520.0f) return static_cast<std::uint16_t>(sign | 0x7c00u);
-  return static_cast<std::uint16_t>(sign | encode_small(magnitude, 5, 10));
-}
-
 float fp8_e4m3_to_float(std::uint8_t bits) {
   static const auto table = table_of([](std::uint8_t code) {
     return (code & 0x7f) == 0x7f ? std::numeric_limits<float>::quiet_NaN() : decode_small(code, 4, 3);
