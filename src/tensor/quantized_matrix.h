@@ -2,6 +2,8 @@
 // write, what kernels pack. Scheme names and file layouts live elsewhere; this is the data alone.
 #pragma once
 
+#include <algorithm>
+
 #include "tensor/tensor.h"
 
 namespace farthing {
@@ -24,12 +26,19 @@ struct QuantizedMatrix {
 
   Tensor codes;        // kInt: I8 [rows, columns], signed, in [-2^(bits-1), 2^(bits-1) - 1].
                        // kFloat: F8_E4M3 [rows, columns], or U8 [rows, columns] with one E2M1 nibble per byte.
-  Tensor scales;       // [rows, groups] (kTensor: [1, 1]; kBlock: [row blocks, column blocks]) in the dtype of the file
+  Tensor scales;       // [rows, groups] (kTensor: [1, 1]; kBlock: [row blocks, column blocks]) in the dtype of the file:
+                       // a float type, F8_E4M3 (NVFP4) or F8_E8M0 (MX)
   Tensor zero_points;  // I8, shape of `scales`, signed like the codes; undefined when symmetric
   Tensor group_index;  // I32 [columns]: activation-ordered groups; undefined when groups are contiguous
   float global_scale = 0;  // NVFP4: scales are divided by it; 0 means none
 
   std::int64_t num_groups() const { return scales.dim(1); }
+
+  /// Rows that share a scale; the row of `scales` for row r is r / rows_per_scale().
+  std::int64_t rows_per_scale() const {
+    if (granularity == Granularity::kTensor) return std::max<std::int64_t>(rows, 1);
+    return granularity == Granularity::kBlock ? block_rows : 1;
+  }
 };
 
 }  // namespace farthing
