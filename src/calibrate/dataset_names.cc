@@ -1,0 +1,69 @@
+#include "calibrate/dataset_names.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <vector>
+
+#include "base/error.h"
+
+namespace farthing::calibrate {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Row {
+  std::string_view name;
+  std::string_view repository;
+  std::string_view files;  // what its train split consists of, for the hint
+};
+
+constexpr std::array kRows = {
+    Row{"wikitext2", "Salesforce/wikitext", "wikitext-2-raw-v1/train"},
+    Row{"c4", "allenai/c4", "en/c4-train.00000-of-01024.json.gz"},
+    Row{"c4-new", "allenai/c4", "en/c4-train.00000-of-01024.json.gz"},
+    Row{"ptb", "ptb-text-only/ptb_text_only", "train"},
+    Row{"ptb-new", "ptb-text-only/ptb_text_only", "train"},
+    Row{"open_platypus", "garage-bAInd/Open-Platypus", "data/train"},
+    Row{"ultrachat_200k", "HuggingFaceH4/ultrachat_200k", "data/train_sft"},
+    Row{"flickr30k", "lmms-lab/flickr30k", "data/test"},
+};
+
+fs::path cache_folder() {
+  if (const char* hub = std::getenv("HF_HUB_CACHE")) return hub;
+  if (const char* home = std::getenv("HF_HOME")) return fs::path(home) / "hub";
+  if (const char* cache = std::getenv("XDG_CACHE_HOME")) return fs::path(cache) / "huggingface" / "hub";
+  const char* home = std::getenv("HOME");
+  return fs::path(home ? home : ".") / ".cache" / "huggingface" / "hub";
+}
+
+}  // namespace
+
+fs::path find_dataset(const std::string& name) {
+  const std::size_t colon = name.find(':');
+  const std::string base = name.substr(0, colon);
+  const std::string split = colon == std::string::npos ? "" : name.substr(colon + 1);
+  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& candidate) { return candidate.name == base; });
+  std::vector<std::string_view> names;
+  for (const Row& known : kRows) names.push_back(known.name);
+  FARTHING_REQUIRE(row != kRows.end() || base.find('/') != std::string::npos, Code::kNotFound, "no such calibration file, folder or data set",
+                   {{"calibration", name}}, fmt::format("give a path, text:\"a sentence\", builtin, or one of {}", fmt::join(names, ", ")));
+  const std::string repository(row != kRows.end() ? row->repository : std::string_view(base));
+  std::string folder_name = "datasets--" + repository;
+  for (std::size_t at = folder_name.find('/'); at != std::string::npos; at = folder_name.find('/')) folder_name.replace(at, 1, "--");
+  const fs::path snapshots = cache_folder() / folder_name / "snapshots";
+  std::vector<fs::path> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(snapshots, ignored)) found.push_back(entry.path());
+  FARTHING_REQUIRE(!found.empty(), Code::kNotFound, "the data set is not in the Hugging Face cache", {{"dataset", repository}, {"looked_in", snapshots.string()}},
+                   fmt::format("download {} from {} into that folder, or give --calibration a .jsonl or .txt file",
+                               row != kRows.end() ? row->files : std::string_view("its files"), repository));
+  std::sort(found.begin(), found.end());
+  if (split.empty()) return found.back();
+  for (const auto& entry : fs::recursive_directory_iterator(found.back())) {
+    if (entry.is_regular_file() && entry.path().string().find(split) != std::string::npos) return entry.path();
+  }
+  throw Error(Code::kNotFound, "the data set has no such split", {{"dataset", repository}, {"split", split}, {"folder", found.back().string()}});
+}
+
+}  // namespace farthing::calibrate

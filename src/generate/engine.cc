@@ -1,0 +1,155 @@
+#include "generate/engine.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace farthing::generate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void check_room(const nn::DecoderSpec& decoder, const models::Prompt& prompt, std::int64_t max_tokens) {
+  const auto length = static_cast<std::int64_t>(prompt.ids.size());
+  FARTHING_REQUIRE(length > 0, Code::kInvalidArgument, "the prompt is empty", {}, "type a question, or give a tokenizer that adds a <bos>");
+  // Learned positions end with their table; reading past it would be reading something else's memory.
+  if (decoder.embed_positions.empty() || decoder.max_position_embeddings <= 0) return;
+  FARTHING_REQUIRE(length + max_tokens <= decoder.max_position_embeddings, Code::kInvalidArgument, "prompt and answer do not fit the model's positions",
+                   {{"prompt_tokens", length}, {"max_tokens", max_tokens}, {"max_position_embeddings", decoder.max_position_embeddings}},
+                   "shorten the prompt or lower --max-tokens");
+}
+
+// The last row of each sequence.
+Tensor last_rows(const Tensor& hidden, const nn::Batch& batch) {
+  const std::int64_t width = hidden.dim(1);
+  Tensor result = Tensor::empty(DType::kF32, {static_cast<std::int64_t>(batch.lengths.size()), width});
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < batch.lengths.size(); ++i) {
+    row += batch.lengths[i];
+    std::memcpy(result.mutable_data<float>() + static_cast<std::int64_t>(i) * width, hidden.data<float>() + (row - 1) * width, width * sizeof(float));
+  }
+  return result;
+}
+
+// One pass over the next rows of the given sequences; returns logits [sequences, V].
+Tensor step(models::Model& model, const Tensor& hidden, std::span<const std::int64_t> lengths, std::span<nn::SequenceCache* const> caches,
+            ThreadPool& pool) {
+  nn::Batch batch;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const std::int64_t past = caches[i]->length();
+    batch.lengths.push_back(lengths[i]);
+    batch.caches.push_back(caches[i]);
+    batch.context_lengths.push_back(past + lengths[i]);
+    for (std::int64_t t = 0; t < lengths[i]; ++t) batch.positions.push_back(past + t);
+  }
+  return model.logits(last_rows(model.forward(hidden, batch, pool), batch), pool);
+}
+
+Tensor concatenate_rows(const std::vector<Tensor>& parts) {
+  if (parts.size() == 1) return parts.front();
+  std::int64_t rows = 0;
+  for (const Tensor& part : parts) rows += part.dim(0);
+  Tensor result = Tensor::empty(DType::kF32, {rows, parts.front().dim(1)});
+  std::byte* out = result.mutable_bytes().data();
+  for (const Tensor& part : parts) out = std::copy(part.bytes().begin(), part.bytes().end(), out);
+  return result;
+}
+
+struct Sequence {
+  std::size_t index;
+  nn::SequenceCache cache;
+  Sampler sampler;
+  std::vector<std::int32_t> history;  // prompt and answer
+};
+
+}  // namespace
+
+std::string_view finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    case FinishReason::kCancelled: return "cancelled";
+  }
+  return "length";
+}
+
+std::vector<Generation> generate(models::Model& model, std::span<const models::Prompt> prompts, const GenerationOptions& options, ThreadPool& pool,
+                                 const CancelToken& cancel, const TokenSink& sink, GenerationTimes* times) {
+  std::vector<Generation> results(prompts.size());
+  std::vector<std::unique_ptr<Sequence>> active;
+  std::vector<Tensor> embedded;
+  std::vector<std::int64_t> lengths;
+  const auto start = Clock::now();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    check_room(model.spec().decoder, prompts[i], options.max_tokens);
+    embedded.push_back(model.embed_prompt(prompts[i].ids, prompts[i].pictures, pool));
+    lengths.push_back(static_cast<std::int64_t>(prompts[i].ids.size()));
+    SamplingOptions sampling = options.sampling;
+    sampling.seed += i;
+    active.push_back(std::make_unique<Sequence>(Sequence{i, model.new_cache(), Sampler(sampling), prompts[i].ids}));
+  }
+
+  Tensor hidden = concatenate_rows(embedded);
+  embedded.clear();
+  bool is_prefill = true;
+  Clock::time_point decode_start = start;
+  GenerationTimes measured;
+  while (!active.empty()) {
+    std::vector<nn::SequenceCache*> caches;
+    for (const auto& sequence : active) caches.push_back(&sequence->cache);
+    const Tensor logits = step(model, hidden, lengths, caches, pool);
+    const std::int64_t vocabulary = logits.dim(1);
+
+    std::vector<std::unique_ptr<Sequence>> still_active;
+    std::vector<std::int32_t> next_ids;
+    std::vector<std::int64_t> next_positions;
+    for (std::size_t s = 0; s < active.size(); ++s) {
+      Sequence& sequence = *active[s];
+      Generation& result = results[sequence.index];
+      if (is_prefill) result.first_logits = logits.rows(static_cast<std::int64_t>(s), static_cast<std::int64_t>(s) + 1).reshape({vocabulary}).clone();
+      if (static_cast<std::int64_t>(result.ids.size()) >= options.max_tokens) continue;
+      const std::int32_t id =
+          sequence.sampler.pick({logits.data<float>() + static_cast<std::int64_t>(s) * vocabulary, static_cast<std::size_t>(vocabulary)}, sequence.history);
+      result.ids.push_back(id);
+      if (!is_prefill) ++measured.decoded_tokens;
+      sequence.history.push_back(id);
+      const auto& ends = options.end_of_sequence_ids;
+      const bool wants_more = !sink || sink(sequence.index, id);
+      if (!wants_more || std::find(ends.begin(), ends.end(), id) != ends.end()) {
+        result.reason = FinishReason::kStop;
+      } else if (static_cast<std::int64_t>(result.ids.size()) >= options.max_tokens) {
+        result.reason = FinishReason::kLength;
+      } else if (cancel.requested()) {
+        result.reason = FinishReason::kCancelled;
+      } else {
+        next_ids.push_back(id);
+        next_positions.push_back(sequence.cache.length());
+        still_active.push_back(std::move(active[s]));
+        continue;
+      }
+      measured.cache_bytes += sequence.cache.num_bytes();
+    }
+    if (is_prefill) {
+      measured.prefill_seconds = seconds_since(start);
+      decode_start = Clock::now();
+      is_prefill = false;
+    }
+    active = std::move(still_active);
+    if (active.empty()) break;
+    hidden = model.embed(next_ids, next_positions, pool);
+    lengths.assign(active.size(), 1);
+  }
+  measured.decode_seconds = seconds_since(decode_start);
+  if (times != nullptr) *times = measured;
+  return results;
+}
+
+Tensor prompt_logits(models::Model& model, const models::Prompt& prompt, ThreadPool& pool) {
+  const nn::Batch batch = nn::Batch::of({static_cast<std::int64_t>(prompt.ids.size())});
+  return model.logits(model.forward(model.embed_prompt(prompt.ids, prompt.pictures, pool), batch, pool), pool);
+}
+
+}  // namespace farthing::generate

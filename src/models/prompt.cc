@@ -1,0 +1,116 @@
+#include "models/prompt.h"
+
+#include "models/placeholder.h"
+
+namespace farthing::models {
+namespace {
+
+std::vector<std::int32_t> ids_in(const Json& config, const char* key) {
+  const auto found = config.find(key);
+  std::vector<std::int32_t> ids;
+  if (found == config.end()) return ids;
+  const Json list = found->is_array() ? *found : Json::array({*found});
+  for (const Json& id : list) {
+    if (id.is_number_integer()) ids.push_back(id.get<std::int32_t>());
+  }
+  return ids;
+}
+
+std::vector<std::int32_t> find_end_of_sequence(const std::filesystem::path& directory, const tokenizer::Tokenizer& tokenizer) {
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    if (!std::filesystem::exists(directory / name)) continue;
+    const Json config = read_json(directory / name);
+    if (auto ids = ids_in(config, "eos_token_id"); !ids.empty()) return ids;
+    if (const auto text = config.find("text_config"); text != config.end() && text->is_object()) {
+      if (auto ids = ids_in(*text, "eos_token_id"); !ids.empty()) return ids;
+    }
+  }
+  if (const auto token = tokenizer.special_token("eos_token")) {
+    if (const auto id = tokenizer.token_id(*token)) return {*id};
+  }
+  return {};
+}
+
+// The template's own idea of content: a list of parts, or a string in which placeholders stand for pictures.
+Json as_parts(const Json& content) {
+  if (content.is_string()) return Json::array({Json{{"type", "text"}, {"text", content}}});
+  return content;
+}
+
+Json as_string(const Json& content, const std::string& placeholder) {
+  if (!content.is_array()) return content;
+  std::string text;
+  for (const Json& part : content) {
+    const std::string type = part.value("type", "");
+    if (type == "text") text += part.value("text", "");
+    else if (type == "image") text += placeholder + "\n";
+  }
+  return text;
+}
+
+std::size_t count_occurrences(const std::string& text, const std::string& pattern) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(pattern); at != std::string::npos; at = text.find(pattern, at + pattern.size())) ++count;
+  return count;
+}
+
+}  // namespace
+
+PromptProcessor PromptProcessor::open(const std::filesystem::path& directory, std::shared_ptr<const nn::ModelSpec> spec) {
+  PromptProcessor result;
+  result.spec_ = std::move(spec);
+  result.tokenizer_ = std::make_shared<const tokenizer::Tokenizer>(tokenizer::Tokenizer::open(directory));
+  if (auto found = tokenizer::ChatTemplate::open(directory)) {
+    result.template_ = std::make_shared<const tokenizer::ChatTemplate>(std::move(*found));
+  }
+  if (result.spec_->vision) {
+    result.images_ = image::ImageProcessor::open(directory);
+    result.placeholder_ = placeholder_text(*result.spec_, *result.tokenizer_, directory);
+  }
+  result.end_of_sequence_ids_ = find_end_of_sequence(directory, *result.tokenizer_);
+  return result;
+}
+
+std::string PromptProcessor::render(const Json& messages, bool add_generation_prompt) const {
+  tokenizer::TemplateInputs inputs;
+  inputs.add_generation_prompt = add_generation_prompt;
+  for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
+    if (auto token = tokenizer_->special_token(name)) inputs.special_tokens[name] = std::move(*token);
+  }
+  inputs.messages = messages;
+  const bool parts = template_ && template_->wants_content_parts();
+  for (Json& message : inputs.messages) {
+    const auto content = message.find("content");
+    if (content == message.end()) continue;
+    *content = parts ? as_parts(*content) : as_string(*content, placeholder_);
+  }
+  return template_ ? template_->render(inputs) : tokenizer::render_default(inputs);
+}
+
+Prompt PromptProcessor::encode(const std::string& text, std::span<const image::Image> pictures, bool add_special_tokens) const {
+  FARTHING_REQUIRE(pictures.empty() || takes_pictures(), Code::kInvalidArgument, "this model takes no pictures",
+                   {{"architecture", spec_->architecture}, {"pictures", pictures.size()}}, "leave out --image, or choose a vision-language model");
+  Prompt prompt;
+  std::string expanded = text;
+  if (takes_pictures()) {
+    const std::size_t expected = count_occurrences(text, placeholder_);
+    FARTHING_REQUIRE(expected == pictures.size(), Code::kInvalidArgument, "the prompt's picture placeholders and the pictures differ in number",
+                     {{"placeholders", expected}, {"pictures", pictures.size()}},
+                     fmt::format("write \"{}\" once for every --image", placeholder_));
+    if (!pictures.empty()) {
+      image::ProcessedImages processed = images_->process(pictures);
+      expanded = expand_placeholders(*spec_, *tokenizer_, text, placeholder_, processed.layouts);
+      prompt.pictures = std::move(processed.tensors);
+    }
+  }
+  const auto bos = tokenizer_->special_token("bos_token");
+  const bool begins_with_bos = bos && !bos->empty() && expanded.starts_with(*bos);
+  prompt.ids = tokenizer_->encode(expanded, {.add_special_tokens = add_special_tokens && !begins_with_bos});
+  return prompt;
+}
+
+Prompt PromptProcessor::encode_chat(const Json& messages, std::span<const image::Image> pictures, bool add_generation_prompt) const {
+  return encode(render(messages, add_generation_prompt), pictures, takes_pictures());
+}
+
+}  // namespace farthing::models

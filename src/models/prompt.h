@@ -1,0 +1,59 @@
+// From what people write (a text, a chat, pictures) to what a model reads (ids and the processor's tensors): tokenizer, chat
+// template, image processor and the family's picture placeholders, used alike by run, chat, eval and calibration.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "image/image.h"
+#include "image/processor.h"
+#include "models/model.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace farthing::models {
+
+/// A prompt ready for Model::embed_prompt.
+struct Prompt {
+  std::vector<std::int32_t> ids;  // picture placeholders expanded
+  PictureTensors pictures;        // the processor's tensors; empty without pictures
+};
+
+class PromptProcessor {
+ public:
+  /// Opens tokenizer, template and image processor of a model folder. Only the tokenizer must be there.
+  static PromptProcessor open(const std::filesystem::path& directory, std::shared_ptr<const nn::ModelSpec> spec);
+
+  const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
+  bool has_template() const { return template_ != nullptr; }
+  bool takes_pictures() const { return images_ != nullptr; }
+
+  /// Renders a chat. `messages` is a list of {role, content}, content a string or a list of {type: text|image, ...}; it is turned into
+  /// the form the template wants. Models without a template get the field's plain default.
+  std::string render(const Json& messages, bool add_generation_prompt) const;
+
+  /// Encodes a text that may hold the family's picture placeholder, once per picture and in order. Throws kInvalidArgument when they
+  /// differ in number. `add_special_tokens` adds those of the tokenizer's post-processor, unless the text begins with <bos> already.
+  Prompt encode(const std::string& text, std::span<const image::Image> pictures, bool add_special_tokens) const;
+
+  /// render() and encode() in one. Special tokens are left to the template, except for models with pictures, whose processors add them.
+  Prompt encode_chat(const Json& messages, std::span<const image::Image> pictures, bool add_generation_prompt) const;
+
+  /// The text that stands for one picture, "<image>". Empty for text models.
+  const std::string& placeholder() const { return placeholder_; }
+
+  /// The model's end-of-sequence ids: generation_config.json, else config.json, else the tokenizer.
+  const std::vector<std::int32_t>& end_of_sequence_ids() const { return end_of_sequence_ids_; }
+
+ private:
+  std::shared_ptr<const nn::ModelSpec> spec_;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::shared_ptr<const tokenizer::ChatTemplate> template_;
+  std::shared_ptr<const image::ImageProcessor> images_;
+  std::string placeholder_;
+  std::vector<std::int32_t> end_of_sequence_ids_;
+};
+
+}  // namespace farthing::models
