@@ -3,8 +3,9 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string_view>
+
+#include <nlohmann/json.hpp>
 
 namespace farthing {
 
@@ -15,5 +16,10 @@ Json parse_json(std::string_view text, std::string_view origin);
 
 /// Reads and parses a file. Throws kNotFound, kIo or kCorruptData.
 Json read_json(const std::filesystem::path& file);
+
+/// The same for objects of ten thousand keys whose order does not matter: keys are sorted, so that reading is
+/// not quadratic.
+using SortedJson = nlohmann::json;
+SortedJson read_sorted_json(const std::filesystem::path& file);
 
 }  // namespace farthing
