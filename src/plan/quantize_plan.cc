@@ -1,0 +1,433 @@
+#include "plan/quantize_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "base/error.h"
+#include "base/nearest_name.h"
+#include "scheme/target.h"
+
+namespace farthing::plan {
+namespace {
+
+using scheme::ModuleNames;
+using scheme::Target;
+
+// The file's name of every canonical tensor name.
+std::map<std::string, std::string> file_names_of(const checkpoint::Checkpoint& checkpoint, const std::optional<nn::ModelSpec>& spec) {
+  std::map<std::string, std::string> names;
+  for (const auto& tensor : checkpoint.tensors()) names.emplace(spec ? models::canonical_name(*spec, tensor.name) : tensor.name, tensor.name);
+  return names;
+}
+
+// In a family nobody declared, every 2-D floating-point `X.weight` that is not an embedding is taken for a linear.
+std::vector<models::ModuleInfo> guess_linears(const checkpoint::Checkpoint& checkpoint) {
+  static const std::regex kEmbedding("(^|[._])(embed|embedding|embeddings|wte|wpe|emb|shared|tok_embeddings|position)", std::regex::icase);
+  static const std::regex kHead("(^|\\.)(lm_head|embed_out|output|proj_out)$");
+  static const std::regex kBlock("^(.*?\\.)?(\\d+)\\.");
+  std::vector<models::ModuleInfo> modules;
+  for (const auto& tensor : checkpoint.tensors()) {
+    if (!tensor.name.ends_with(".weight") || tensor.shape.size() != 2 || !is_floating_point(tensor.dtype)) continue;
+    models::ModuleInfo module{.path = tensor.name.substr(0, tensor.name.size() - 7), .class_name = "Linear"};
+    module.in_features = tensor.shape[1];
+    module.out_features = tensor.shape[0];
+    module.input_group = module.path;
+    if (std::regex_search(module.path, kHead)) module.role = models::Role::kHead;
+    else if (std::regex_search(module.path, kEmbedding)) continue;
+    std::smatch match;
+    if (std::regex_search(module.path, match, kBlock)) module.block = std::stoll(match[2]);
+    modules.push_back(std::move(module));
+  }
+  return modules;
+}
+
+ModuleNames names_of(const models::ModuleInfo& module, const std::optional<nn::ModelSpec>& spec) {
+  return {.names = spec ? spellings(*spec, module.path) : std::vector<std::string>{module.path}, .class_name = module.class_name};
+}
+
+// How one modifier sees modules: its groups' targets and what it leaves alone, compiled once.
+struct CompiledModifier {
+  const Modifier* modifier;
+  scheme::TargetTable groups;
+  std::vector<Target> ignore;
+};
+
+CompiledModifier compile(const Modifier& modifier) {
+  CompiledModifier compiled{.modifier = &modifier};
+  for (const scheme::ConfigGroup& group : modifier.groups) compiled.groups.add(group.targets);
+  for (const std::string& pattern : modifier.ignore) compiled.ignore.emplace_back(pattern);
+  return compiled;
+}
+
+bool fits_any(const std::vector<Target>& targets, const ModuleNames& module) {
+  return std::any_of(targets.begin(), targets.end(), [&](const Target& target) { return target.match(module).has_value(); });
+}
+
+void require_targets_match(const Recipe& recipe, std::span<const models::ModuleInfo> modules, const std::optional<nn::ModelSpec>& spec) {
+  std::set<std::string> classes, last_names;
+  for (const auto& module : modules) {
+    classes.insert(module.class_name);
+    last_names.insert(module.path.substr(module.path.rfind('.') + 1));
+  }
+  for (const Modifier& modifier : recipe.modifiers) {
+    for (const scheme::ConfigGroup& group : modifier.groups) {
+      for (const std::string& pattern : group.targets) {
+        const Target target(pattern);
+        const bool fits = std::any_of(modules.begin(), modules.end(), [&](const auto& module) { return target.match(names_of(module, spec)).has_value(); });
+        FARTHING_REQUIRE(fits, Code::kInvalidArgument, "target matches no module", {{"target", pattern}, {"recipe", recipe.origin}},
+                         fmt::format("classes here: {}; modules are called {}", fmt::join(classes, ", "), fmt::join(last_names, ", ")));
+      }
+    }
+  }
+}
+
+void require_ignore_matches(const Recipe& recipe, std::span<const models::ModuleInfo> modules, const std::optional<nn::ModelSpec>& spec) {
+  // Recipes are shared between models, so a pattern for a part that this model lacks is no mistake there; a flag typed for this model is.
+  if (recipe.origin != "command line") return;
+  for (const Modifier& modifier : recipe.modifiers) {
+    for (const std::string& pattern : modifier.ignore) {
+      const Target target(pattern);
+      const bool fits = std::any_of(modules.begin(), modules.end(), [&](const auto& module) { return target.match(names_of(module, spec)).has_value(); });
+      FARTHING_REQUIRE(fits, Code::kInvalidArgument, "--ignore matches no module", {{"pattern", pattern}}, "see the names with: farthing inspect MODEL --tensors");
+    }
+  }
+}
+
+// A group size that does not divide the columns becomes the largest power of two that does; below 16 columns a group no consumer accepts.
+bool fit_group_size(scheme::Scheme& scheme, std::int64_t columns, std::string& what) {
+  auto& weights = *scheme.weights;
+  if (weights.strategy != scheme::Strategy::kGroup || columns % *weights.group_size == 0) return true;
+  for (std::int64_t size = 128; size >= 16; size /= 2) {
+    if (size > *weights.group_size || columns % size != 0) continue;
+    what = fmt::format("group size {} does not divide {} columns; {} is used", *weights.group_size, columns, size);
+    weights.group_size = size;
+    return true;
+  }
+  what = fmt::format("group size {} does not divide {} columns and no smaller one does; left as it is", *weights.group_size, columns);
+  return false;
+}
+
+scheme::ActivationOrder order_of(const Modifier& modifier, const scheme::QuantizationArgs& weights) {
+  if (modifier.method != Method::kGptq || weights.type != NumberType::kInt) return scheme::ActivationOrder::kNone;
+  if (modifier.gptq.actorder) return *modifier.gptq.actorder;
+  return weights.actorder != scheme::ActivationOrder::kNone ? weights.actorder : scheme::ActivationOrder::kWeight;
+}
+
+class Planner {
+ public:
+  Planner(const checkpoint::Checkpoint& checkpoint, std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options)
+      : checkpoint_(checkpoint), writer_(formats::writer_for(options.format)) {
+    plan_.model_name = options.model_name;
+    plan_.format = options.format;
+    plan_.spec = std::move(spec);
+    plan_.recipe = std::move(recipe);
+    modules_ = plan_.spec ? models::linears_of(*plan_.spec) : guess_linears(checkpoint);
+    files_ = file_names_of(checkpoint, plan_.spec);
+  }
+
+  QuantizePlan make() {
+    fill_default_ignore();
+    require_targets_match(plan_.recipe, modules_, plan_.spec);
+    require_ignore_matches(plan_.recipe, modules_, plan_.spec);
+    choose_linears();
+    lay_out_steps();
+    lay_out_tensors();
+    describe();
+    return std::move(plan_);
+  }
+
+ private:
+  void fill_default_ignore() {
+    for (Modifier& modifier : plan_.recipe.modifiers) {
+      if (!modifier.ignore.empty() || plan_.recipe.origin != "command line") continue;
+      modifier.ignore = plan_.spec ? plan_.spec->default_ignore : std::vector<std::string>{};
+    }
+  }
+
+  void choose_linears() {
+    std::vector<CompiledModifier> modifiers;
+    for (const Modifier& modifier : plan_.recipe.modifiers) modifiers.push_back(compile(modifier));
+    for (const models::ModuleInfo& module : modules_) {
+      const ModuleNames names = names_of(module, plan_.spec);
+      bool targeted = false, done = false;
+      for (const CompiledModifier& compiled : modifiers) {
+        const auto group = compiled.groups.find(names);
+        if (!group) continue;
+        targeted = true;
+        const bool ignored = fits_any(compiled.ignore, names) || (!plan_.spec && module.role == models::Role::kHead);
+        if (ignored) continue;
+        done = add_linear(module, *compiled.modifier, compiled.modifier->groups[*group].scheme);
+        break;
+      }
+      if (targeted && !done) plan_.ignored.push_back(module.path);
+    }
+    FARTHING_REQUIRE(!plan_.linears.empty(), Code::kInvalidArgument, "nothing is left to quantize", {{"linears", modules_.size()}, {"ignored", plan_.ignored.size()}},
+                     "ignore less, or target more");
+  }
+
+  bool add_linear(const models::ModuleInfo& module, const Modifier& modifier, scheme::Scheme scheme) {
+    FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights", {{"module", module.path}});
+    FARTHING_REQUIRE(!scheme.input_activations && !scheme.output_activations, Code::kUnsupported, "this version quantizes weights only",
+                     {{"scheme", scheme::describe(scheme)}, {"module", module.path}}, "use a weight-only scheme such as W4A16 or W8A16");
+    LinearPlan linear{.module = module, .method = modifier.method, .scheme = std::move(scheme), .gptq = modifier.gptq};
+    linear.source_tensor = source_of(module);
+    linear.file_module = file_module_of(module);
+    linear.transposed = module.class_name == "Conv1D";
+    const checkpoint::TensorInfo& tensor = checkpoint_.at(linear.source_tensor);
+    FARTHING_REQUIRE(is_floating_point(tensor.dtype) && dtype_bits(tensor.dtype) >= 16, Code::kUnsupported, "the weight is quantized already",
+                     {{"tensor", tensor.name}, {"dtype", dtype_name(tensor.dtype)}}, "start from the original 16-bit checkpoint");
+    linear.dtype = tensor.dtype == DType::kF64 ? DType::kF32 : tensor.dtype;
+
+    std::string what;
+    const bool fits = fit_group_size(linear.scheme, module.in_features, what);
+    if (!what.empty()) plan_.deviations.push_back({module.path, what});
+    if (!fits) return false;
+    if (linear.method == Method::kGptq && (!plan_.spec || (module.block < 0 && module.role != models::Role::kHead))) {
+      linear.method = Method::kRtn;
+      plan_.deviations.push_back({module.path, plan_.spec ? "outside the decoder, so it sees no calibration here: rounded to nearest" : "unknown family: rounded to nearest"});
+    }
+    linear.scheme.weights->actorder = linear.method == Method::kGptq ? order_of(modifier, *linear.scheme.weights) : scheme::ActivationOrder::kNone;
+    writer_->check(linear.scheme, module.out_features, module.in_features);
+    plan_.needs_calibration = plan_.needs_calibration || linear.method == Method::kGptq;
+    plan_.linears.push_back(std::move(linear));
+    return true;
+  }
+
+  bool is_tied_head(const models::ModuleInfo& module) const {
+    return plan_.spec && module.role == models::Role::kHead && plan_.spec->decoder.tie_word_embeddings;
+  }
+
+  // The file's tensor with the module's weight.
+  std::string source_of(const models::ModuleInfo& module) const {
+    const std::string canonical = is_tied_head(module) ? plan_.spec->decoder.path + "." + plan_.spec->decoder.embed_tokens + ".weight" : module.path + ".weight";
+    const auto found = files_.find(canonical);
+    if (found != files_.end()) return found->second;
+    const bool packed = files_.contains(module.path + ".weight_packed") || files_.contains(module.path + ".qweight");
+    FARTHING_REQUIRE(!packed, Code::kUnsupported, "the checkpoint is quantized already", {{"module", module.path}}, "start from the original 16-bit checkpoint");
+    throw Error(Code::kNotFound, "the checkpoint lacks a weight that its config declares", {{"tensor", canonical}, {"folder", checkpoint_.directory().string()}},
+                "the download may be incomplete");
+  }
+
+  std::string file_module_of(const models::ModuleInfo& module) const {
+    if (const auto found = files_.find(module.path + ".weight"); found != files_.end()) {
+      return found->second.substr(0, found->second.size() - std::string_view(".weight").size());
+    }
+    // A tied head has no tensor of its own: it takes the spelling that the file would use.
+    const auto all = spellings(*plan_.spec, module.path);
+    const std::string embedding = source_of(module);
+    for (const std::string& name : all) {
+      if (name != module.path && embedding.starts_with(name.substr(0, name.find('.')) + ".")) return name;
+    }
+    return module.path;
+  }
+
+  void lay_out_steps() {
+    std::map<std::int64_t, std::size_t> block_of_index;
+    std::map<std::pair<std::size_t, std::string>, std::size_t> step_of_key;
+    std::vector<Target> targets = sequential_targets();
+    std::set<std::string> used;
+    // Blocks in order first, whatever lies outside (head, vision) after them.
+    std::vector<std::size_t> order(plan_.linears.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return static_cast<std::uint64_t>(plan_.linears[a].module.block) < static_cast<std::uint64_t>(plan_.linears[b].module.block);
+    });
+    for (const std::size_t i : order) {
+      const models::ModuleInfo& module = plan_.linears[i].module;
+      const auto [entry, is_new] = block_of_index.try_emplace(module.block, plan_.blocks.size());
+      if (is_new) plan_.blocks.push_back({.index = module.block, .path = block_path(module)});
+      BlockPlan& block = plan_.blocks[entry->second];
+      const std::string key = step_key(module, targets, used);
+      const auto [step, first] = step_of_key.try_emplace({entry->second, key}, block.steps.size());
+      if (first) block.steps.emplace_back();
+      block.steps[step->second].linears.push_back(i);
+    }
+    for (const Target& target : targets) {
+      FARTHING_REQUIRE(used.contains(target.pattern()), Code::kInvalidArgument, "sequential target matches no module", {{"target", target.pattern()}},
+                       sequential_hint());
+    }
+  }
+
+  std::vector<Target> sequential_targets() const {
+    std::vector<Target> targets;
+    for (const Modifier& modifier : plan_.recipe.modifiers) {
+      for (const std::string& pattern : modifier.sequential_targets) targets.emplace_back(pattern);
+    }
+    return targets;
+  }
+
+  std::string sequential_hint() const {
+    std::set<std::string> classes = {"Linear"};
+    for (const models::ModuleInfo& module : modules_) {
+      if (module.block < 0) continue;
+      for (const auto& [path, class_name] : module.parents) classes.insert(class_name);
+    }
+    return fmt::format("this model has {}", fmt::join(classes, ", "));
+  }
+
+  // Linears with the same key are quantized after one calibration pass: the innermost enclosing module that is a sequential target, the group
+  // of linears that share an input when linears themselves are targets, else the whole block.
+  std::string step_key(const models::ModuleInfo& module, const std::vector<Target>& targets, std::set<std::string>& used) const {
+    std::string key = "block";
+    for (const Target& target : targets) {
+      if (target.match({.names = {module.path}, .class_name = module.class_name})) {
+        used.insert(target.pattern());
+        key = module.input_group;
+      }
+      for (const auto& [path, class_name] : module.parents) {
+        if (!target.match({.names = {path}, .class_name = class_name})) continue;
+        used.insert(target.pattern());
+        if (key == "block" || path.size() > key.size()) key = path;
+      }
+    }
+    return key;
+  }
+
+  std::string block_path(const models::ModuleInfo& module) const {
+    if (module.block < 0) return "outside";
+    if (!plan_.spec) return fmt::format("block {}", module.block);
+    return fmt::format("{}.{}.{}", plan_.spec->decoder.path, plan_.spec->decoder.layers, module.block);
+  }
+
+  void lay_out_tensors() {
+    std::map<std::string, std::size_t> linear_of_tensor;
+    for (std::size_t i = 0; i < plan_.linears.size(); ++i) {
+      const LinearPlan& linear = plan_.linears[i];
+      if (is_tied_head(linear.module)) plan_.unties_head = true;
+      else linear_of_tensor.emplace(linear.source_tensor, i);
+    }
+    std::uint64_t quantized_bits = 0;
+    const auto add_quantized = [&](const LinearPlan& linear) {
+      const auto tensors = writer_->plan_tensors(linear.file_module, linear.scheme, linear.module.out_features, linear.module.in_features, linear.dtype);
+      for (const auto& tensor : tensors) quantized_bits += static_cast<std::uint64_t>(num_elements(tensor.shape)) * static_cast<std::uint64_t>(dtype_bits(tensor.dtype));
+      plan_.tensors.insert(plan_.tensors.end(), tensors.begin(), tensors.end());
+      plan_.quantized_parameters += linear.module.out_features * linear.module.in_features;
+    };
+    const std::string stale_head = plan_.unties_head ? "lm_head.weight" : "";
+    for (const auto& tensor : checkpoint_.tensors()) {
+      plan_.bytes_in += tensor.num_bytes;
+      if (const auto linear = linear_of_tensor.find(tensor.name); linear != linear_of_tensor.end()) {
+        add_quantized(plan_.linears[linear->second]);
+      } else if (stale_head.empty() || !tensor.name.ends_with(stale_head)) {
+        plan_.tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
+        plan_.copied.push_back(tensor.name);
+      }
+    }
+    for (const LinearPlan& linear : plan_.linears) {
+      if (is_tied_head(linear.module)) add_quantized(linear);
+    }
+    for (const auto& tensor : plan_.tensors) plan_.bytes_out += static_cast<std::uint64_t>(num_elements(tensor.shape)) * static_cast<std::uint64_t>(dtype_bits(tensor.dtype)) / 8;
+    plan_.bits_per_weight = static_cast<double>(quantized_bits) / static_cast<double>(plan_.quantized_parameters);
+  }
+
+  void describe() {
+    std::set<std::string> schemes, methods;
+    for (const LinearPlan& linear : plan_.linears) {
+      scheme::Scheme plain = linear.scheme;
+      plain.weights->actorder = scheme::ActivationOrder::kNone;
+      schemes.insert(scheme::describe(plain));
+      methods.insert(std::string(method_name(linear.method)));
+    }
+    plan_.scheme_name = schemes.size() == 1 ? *schemes.begin() : "mixed";
+    plan_.method = methods.size() == 1 ? *methods.begin() : "mixed";
+    fill_groups();
+    fill_ignore();
+  }
+
+  // config_groups: the recipe's own groups keep their targets as long as every member kept its scheme; linears whose scheme was changed
+  // get a group that names them.
+  void fill_groups() {
+    std::vector<std::pair<scheme::Scheme, std::vector<std::string>>> groups;
+    const auto group_for = [&](const scheme::Scheme& scheme) -> std::vector<std::string>& {
+      for (auto& [known, targets] : groups) {
+        if (known == scheme) return targets;
+      }
+      return groups.emplace_back(scheme, std::vector<std::string>{}).second;
+    };
+    const auto add = [](std::vector<std::string>& targets, const std::string& name) {
+      if (std::find(targets.begin(), targets.end(), name) == targets.end()) targets.push_back(name);
+    };
+    std::vector<CompiledModifier> modifiers;
+    for (const Modifier& modifier : plan_.recipe.modifiers) modifiers.push_back(compile(modifier));
+    std::map<std::pair<std::size_t, std::size_t>, scheme::Scheme> scheme_of_group;  // of its first member
+    for (const LinearPlan& linear : plan_.linears) {
+      const ModuleNames names = names_of(linear.module, plan_.spec);
+      for (std::size_t m = 0; m < modifiers.size(); ++m) {
+        const auto group = modifiers[m].groups.find(names);
+        if (!group || fits_any(modifiers[m].ignore, names)) continue;
+        const auto& first = scheme_of_group.try_emplace({m, *group}, linear.scheme).first->second;
+        std::vector<std::string>& targets = group_for(linear.scheme);
+        if (first == linear.scheme) {
+          for (const std::string& target : modifiers[m].modifier->groups[*group].targets) add(targets, target);
+        } else {
+          for (const std::string& name : names.names) add(targets, name);
+        }
+        break;
+      }
+    }
+    for (auto& [scheme, targets] : groups) {
+      plan_.quantization.groups.push_back({.name = fmt::format("group_{}", plan_.quantization.groups.size()), .targets = targets, .scheme = scheme});
+    }
+  }
+
+  // A pattern of the user stays when it means the same in every spelling; the rest is named explicitly, in all spellings, because loaders
+  // disagree about which one `ignore` is in.
+  void fill_ignore() {
+    std::set<std::string> covered;
+    const auto add = [&](const std::string& entry) {
+      auto& list = plan_.quantization.ignore;
+      if (std::find(list.begin(), list.end(), entry) == list.end()) list.push_back(entry);
+    };
+    for (const Modifier& modifier : plan_.recipe.modifiers) {
+      for (const std::string& pattern : modifier.ignore) {
+        const Target target(pattern);
+        std::vector<std::string> members;
+        bool everywhere = pattern.starts_with("re:");
+        for (const std::string& path : plan_.ignored) {
+          std::size_t fitting = 0;
+          const auto names = plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path};
+          for (const std::string& name : names) fitting += target.match({.names = {name}, .class_name = ""}).has_value();
+          if (fitting > 0) members.push_back(path);
+          everywhere = everywhere && (fitting == 0 || fitting == names.size());
+        }
+        if (!everywhere || members.empty()) continue;
+        add(pattern);
+        covered.insert(members.begin(), members.end());
+      }
+    }
+    for (const std::string& path : plan_.ignored) {
+      if (covered.contains(path)) continue;
+      for (const std::string& name : plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path}) add(name);
+    }
+  }
+
+  const checkpoint::Checkpoint& checkpoint_;
+  std::unique_ptr<formats::WeightWriter> writer_;
+  std::vector<models::ModuleInfo> modules_;
+  std::map<std::string, std::string> files_;
+  QuantizePlan plan_;
+};
+
+}  // namespace
+
+std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string& canonical) {
+  std::vector<std::string> result = {canonical};
+  for (const nn::NameRule& rule : spec.names) {
+    if (!canonical.starts_with(rule.to)) continue;
+    std::string other = rule.from + canonical.substr(rule.to.size());
+    // Only spellings that lead back here count: another rule may claim the name first.
+    if (models::canonical_name(spec, other) != canonical) continue;
+    if (std::find(result.begin(), result.end(), other) == result.end()) result.push_back(std::move(other));
+  }
+  return result;
+}
+
+QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config, std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options) {
+  FARTHING_REQUIRE(!config.contains("quantization_config"), Code::kUnsupported, "the checkpoint is quantized already",
+                   {{"folder", checkpoint.directory().string()}}, "start from the original 16-bit checkpoint");
+  return Planner(checkpoint, std::move(spec), std::move(recipe), options).make();
+}
+
+}  // namespace farthing::plan

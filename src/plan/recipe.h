@@ -1,0 +1,75 @@
+// What the user wants done, before any model is known: llm-compressor's recipes (YAML or JSON, stages or flat), Farthing's short
+// form, and the flags of the command line, all in one structure.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "scheme/scheme.h"
+
+namespace farthing::plan {
+
+enum class Method { kRtn, kGptq };
+std::string_view method_name(Method method);  // "rtn", "gptq"
+
+/// How GPTQ is to be run; the words of llm-compressor's GPTQModifier and of GPTQConfig.
+struct GptqSettings {
+  std::int64_t block_size = 128;
+  double dampening_frac = 0.01;
+  std::optional<scheme::ActivationOrder> actorder;  // none given: static (weight), as llm-compressor does
+};
+
+/// One modifier of a recipe: schemes for sets of modules, and the method that finds the codes.
+struct Modifier {
+  std::string name;                         // "GPTQModifier", for messages and the model card
+  Method method = Method::kRtn;
+  std::vector<scheme::ConfigGroup> groups;
+  std::vector<std::string> ignore;
+  std::vector<std::string> sequential_targets;
+  GptqSettings gptq;
+};
+
+/// Calibration wishes of the short form; flags of the command line go before them.
+struct RecipeCalibration {
+  std::optional<std::string> source, collator, question;
+  std::optional<std::int64_t> samples, length, seed;
+};
+
+struct Recipe {
+  std::string origin;  // file name or "command line"
+  std::vector<Modifier> modifiers;
+  RecipeCalibration calibration;
+  std::string text;    // as it will be written to recipe.yaml
+};
+
+/// Reads a recipe file. Throws kInvalidArgument naming file and line for YAML mistakes, unknown modifiers (with the known ones) and unknown
+/// keys; kUnsupported for modifiers that exist elsewhere and not here.
+Recipe read_recipe(const std::filesystem::path& file);
+Recipe parse_recipe(const std::string& yaml, const std::string& origin);
+
+/// What the flags say when there is no recipe.
+struct RecipeFlags {
+  std::string scheme = "W4A16";
+  std::string method = "auto";  // auto: gptq for integer weights of 2 to 4 bits, rtn for the rest
+  std::optional<int> bits;
+  std::optional<std::int64_t> group_size;
+  std::optional<bool> symmetric;
+  std::optional<std::string> actorder;
+  std::optional<std::string> observer;
+  std::optional<double> dampening_frac;
+  std::optional<std::int64_t> block_size;
+  std::vector<std::string> targets = {"Linear"};
+  std::vector<std::string> ignore;  // empty: the family's own
+  std::vector<std::string> sequential_targets;
+};
+
+/// Throws kInvalidArgument for unknown schemes or methods and for flags that contradict each other.
+Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known);
+
+/// Changes every group of a recipe by the flags given beside it (--bits, --group-size, --symmetric, --actorder, --ignore ...).
+void apply_flags(Recipe& recipe, const RecipeFlags& flags);
+
+}  // namespace farthing::plan
