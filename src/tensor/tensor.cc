@@ -113,14 +113,20 @@ Tensor Tensor::clone() const {
 Tensor to_float32(const Tensor& tensor) {
   if (tensor.dtype() == DType::kF32) return tensor;
   Tensor result = Tensor::empty(DType::kF32, tensor.shape());
-  float* out = result.mutable_data<float>();
-  const std::int64_t count = tensor.numel();
+  copy_as_float32(tensor, 0, tensor.numel(), result.mutable_data<float>());
+  return result;
+}
+
+void copy_as_float32(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* out) {
+  FARTHING_CHECK(begin >= 0 && count >= 0 && begin <= tensor.numel() - count, "{} from {} of {}", count, begin, to_string(tensor.shape()));
+  // Each lambda is a type of its own, so that its loop is compiled (and vectorised) for itself.
   const auto convert = [&]<typename T>(const T* in, auto decode) {
-    for (std::int64_t i = 0; i < count; ++i) out[i] = decode(in[i]);
+    for (std::int64_t i = 0; i < count; ++i) out[i] = decode(in[begin + i]);
   };
   switch (tensor.dtype()) {
-    case DType::kBF16: convert(tensor.data<std::uint16_t>(), bf16_to_float); break;
-    case DType::kF16: convert(tensor.data<std::uint16_t>(), fp16_to_float); break;
+    case DType::kF32: convert(tensor.data<float>(), [](float value) { return value; }); break;
+    case DType::kBF16: convert(tensor.data<std::uint16_t>(), [](std::uint16_t bits) { return bf16_to_float(bits); }); break;
+    case DType::kF16: convert(tensor.data<std::uint16_t>(), [](std::uint16_t bits) { return fp16_to_float(bits); }); break;
     case DType::kF64: convert(tensor.data<double>(), [](double value) { return static_cast<float>(value); }); break;
     case DType::kF8E4M3: convert(reinterpret_cast<const std::uint8_t*>(tensor.bytes().data()), fp8_e4m3_to_float); break;
     case DType::kF8E5M2: convert(reinterpret_cast<const std::uint8_t*>(tensor.bytes().data()), fp8_e5m2_to_float); break;
@@ -128,7 +134,6 @@ Tensor to_float32(const Tensor& tensor) {
     default:
       throw Error(Code::kUnsupported, "tensor is not of a floating-point type", {{"dtype", dtype_name(tensor.dtype())}});
   }
-  return result;
 }
 
 bool all_finite(const Tensor& tensor) {

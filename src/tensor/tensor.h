@@ -112,6 +112,9 @@ class Tensor {
 /// Converts any floating-point tensor to fp32 (returned as is when it is fp32 already). Throws kUnsupported for integers.
 Tensor to_float32(const Tensor& tensor);
 
+/// Converts elements [begin, begin + count), counted in row-major order, to `out`; the same types.
+void copy_as_float32(const Tensor& tensor, std::int64_t begin, std::int64_t count, float* out);
+
 /// False when any element is infinite or not a number. Integers are always finite.
 bool all_finite(const Tensor& tensor);
 

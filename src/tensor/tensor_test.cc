@@ -61,6 +61,17 @@ TEST(Tensor, RowsShareTheBytesAndCloneDoesNot) {
   EXPECT_EQ(transpose(matrix).data<float>()[1], 3);
 }
 
+TEST(Tensor, ConvertsAPart) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const Tensor tensor = from_float32(Tensor::of<float>({2, 2}, {1, 2, 3, 4}), dtype);
+    float part[2] = {};
+    copy_as_float32(tensor, 1, 2, part);
+    EXPECT_EQ(part[0], 2);
+    EXPECT_EQ(part[1], 3);
+    EXPECT_THROW(copy_as_float32(tensor, 3, 2, part), Error);
+  }
+}
+
 TEST(Tensor, FindsWhatIsNotFinite) {
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
     EXPECT_TRUE(all_finite(from_float32(Tensor::of<float>({3}, {1, -65504, 0}), dtype)));
