@@ -43,10 +43,10 @@ struct QuantizationArgs {
   std::optional<std::array<std::int64_t, 2>> block_structure;  // rows, columns; set for kBlock only
   Dynamic dynamic = Dynamic::kStatic;
   ActivationOrder actorder = ActivationOrder::kNone;
-  std::string observer;  // "minmax", "mse", "imatrix_mse" ...; empty: the default, minmax
+  std::string observer =
+      "minmax";  // how the range is found; see observer.h. Empty when `dynamic` is kDynamic
   Json observer_kwargs = Json::object();
   std::optional<DType> scale_dtype;  // F8_E4M3 for NVFP4, U8 (E8M0 exponents) for MX; none: the model's dtype
-  std::optional<DType> zp_dtype;
 
   bool operator==(const QuantizationArgs&) const = default;
 };

@@ -55,6 +55,7 @@ class TargetTable {
     std::size_t list;
   };
   std::vector<Entry> entries_;  // sorted by pattern
+  std::size_t num_lists_ = 0;
 };
 
 /// One-off form of Target::match.
