@@ -1,5 +1,6 @@
 #include "base/directory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -16,9 +17,50 @@ namespace farthing {
 
 namespace fs = std::filesystem;
 
-std::uint64_t free_disk_bytes(const fs::path& directory) {
+namespace {
+
+void require_done(const std::error_code& problem, const char* message, const fs::path& path) {
+  FARTHING_REQUIRE(!problem, Code::kIo, message, {{"folder", path.string()}, {"reason", problem.message()}},
+                   "check that it exists and that you may use it");
+}
+
+std::vector<std::string> list(const fs::path& directory, bool folders) {
+  std::vector<std::string> names;
+  std::error_code problem;
+  for (fs::directory_iterator entry(directory, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
+    std::error_code dangling;
+    if (entry->is_directory(dangling) == folders) names.push_back(entry->path().filename().string());
+  }
+  require_done(problem, "cannot read folder", directory);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> list_files(const fs::path& directory) {
+  return list(directory, false);
+}
+std::vector<std::string> list_folders(const fs::path& directory) {
+  return list(directory, true);
+}
+
+void create_folders(const fs::path& directory) {
+  std::error_code problem;
+  fs::create_directories(directory, problem);
+  require_done(problem, "cannot create folder", directory);
+}
+
+void remove_tree(const fs::path& path) {
+  std::error_code problem;
+  fs::remove_all(path, problem);
+  require_done(problem, "cannot remove folder", path);
+}
+
+std::optional<std::uint64_t> free_disk_bytes(const fs::path& directory) {
   struct statvfs info {};
-  if (::statvfs(directory.empty() ? "." : directory.c_str(), &info) != 0) return 0;
+  if (::statvfs(directory.empty() ? "." : directory.c_str(), &info) != 0) return std::nullopt;
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 

@@ -3,11 +3,25 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace farthing {
 
-/// Returns the bytes that a user may still write on the disk of `directory`; 0 when that is not known.
-std::uint64_t free_disk_bytes(const std::filesystem::path& directory);
+/// Names of what `directory` holds, sorted: everything that is not a folder (links count as what they lead
+/// to), or the folders. Throws kIo.
+std::vector<std::string> list_files(const std::filesystem::path& directory);
+std::vector<std::string> list_folders(const std::filesystem::path& directory);
+
+/// Creates `directory` and the folders above it where they are missing. Throws kIo.
+void create_folders(const std::filesystem::path& directory);
+
+/// Removes `path` and everything in it, if it exists. Throws kIo.
+void remove_tree(const std::filesystem::path& path);
+
+/// Returns the bytes that a user may still write on the disk of `directory`, where the system tells.
+std::optional<std::uint64_t> free_disk_bytes(const std::filesystem::path& directory);
 
 /// Renames `from` to `to`, which must not exist or be an empty folder if `from` is a folder. Throws kNotFound
 /// or kIo.

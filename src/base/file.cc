@@ -24,7 +24,7 @@ void throw_system_error(std::string message, const fs::path& file) {
     case ENOSPC:
     case EDQUOT:
     case EFBIG:  // the largest file that the file system or `ulimit -f` allows
-      fields.emplace_back("free_bytes", free_disk_bytes(file.parent_path()));
+      fields.emplace_back("free_bytes", free_disk_bytes(file.parent_path()).value_or(0));
       throw Error(Code::kResources, std::move(message), std::move(fields),
                   "free some disk space or choose another folder, then run the same command again");
     case ENOMEM:

@@ -60,7 +60,20 @@ TEST_F(FileTest, ExchangeSwapsFolders) {
   fs::create_directories(folder_ / "y" / "inside");
   if (!exchange_paths(folder_ / "x", folder_ / "y")) GTEST_SKIP() << "this file system cannot";
   EXPECT_TRUE(fs::exists(folder_ / "x" / "inside"));
-  EXPECT_GT(free_disk_bytes(folder_), 0u);
+  EXPECT_GT(free_disk_bytes(folder_).value(), 0u);
+}
+
+TEST_F(FileTest, ListsAndRemoves) {
+  create_folders(folder_ / "z" / "inside");
+  write_text_atomically(folder_ / "b", "");
+  fs::create_symlink("nowhere", folder_ / "a");
+  fs::create_directory_symlink("z", folder_ / "y");
+  EXPECT_EQ(list_files(folder_), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(list_folders(folder_), (std::vector<std::string>{"y", "z"}));
+  remove_tree(folder_ / "y");
+  EXPECT_TRUE(fs::exists(folder_ / "z" / "inside"));
+  EXPECT_THROW(list_files(folder_ / "absent"), Error);
+  EXPECT_THROW(create_folders(folder_ / "b" / "under a file"), Error);
 }
 
 TEST_F(FileTest, ALockHoldsUntilItGoes) {
