@@ -39,6 +39,11 @@ std::vector<std::string> list(const fs::path& directory, bool folders) {
 
 }  // namespace
 
+bool path_exists(const fs::path& path) {
+  std::error_code problem;
+  return fs::exists(path, problem);
+}
+
 std::vector<std::string> list_files(const fs::path& directory) {
   return list(directory, false);
 }

@@ -9,6 +9,9 @@
 
 namespace farthing {
 
+/// True when something is there that can be looked at; never throws.
+bool path_exists(const std::filesystem::path& path);
+
 /// Names of what `directory` holds, sorted: everything that is not a folder (links count as what they lead
 /// to), or the folders. Throws kIo.
 std::vector<std::string> list_files(const std::filesystem::path& directory);
