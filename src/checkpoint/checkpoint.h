@@ -84,9 +84,11 @@ class Checkpoint {
   Json config() const;
 
  private:
+  Checkpoint() = default;
+
   using MappedFiles = std::map<std::string, std::shared_ptr<const MappedFile>, std::less<>>;
 
-  const MappedFile& mapping(const TensorInfo& info) const;
+  const std::shared_ptr<const MappedFile>& mapping_of(const TensorInfo& info) const;
 
   std::filesystem::path directory_;
   std::vector<std::filesystem::path> files_;

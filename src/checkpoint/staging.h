@@ -3,10 +3,12 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "base/directory.h"
 
 namespace farthing::checkpoint {
 
@@ -23,9 +25,6 @@ class StagedDirectory {
   /// `final_path` exists and `overwrite` is not set, or is something that must not be replaced (a file, a
   /// mount point, a folder that does not look like a model); kIo when the parent cannot be written.
   explicit StagedDirectory(const std::filesystem::path& final_path, StagingOptions options = {});
-  ~StagedDirectory();
-  StagedDirectory(const StagedDirectory&) = delete;
-  StagedDirectory& operator=(const StagedDirectory&) = delete;
 
   /// Where to write.
   const std::filesystem::path& path() const { return staging_; }
@@ -42,18 +41,13 @@ class StagedDirectory {
   void discard();
 
  private:
-  void make_staging_folder(bool keep);
   void replace_old();
 
   std::filesystem::path final_;
   std::filesystem::path staging_;
   bool resumed_ = false;
-  bool committed_ = false;
-  int lock_ = -1;
+  std::optional<DirectoryLock> lock_;
 };
-
-/// True for files that hold weights or their index, by name: .safetensors, .bin, .pt, .gguf, ...
-bool is_weight_file(const std::string& file_name);
 
 /// Copies every file of a model folder that is not weights, README.md, hidden or named in `skip`, byte for
 /// byte, and the folder additional_chat_templates. Returns the names copied, sorted. Throws kIo or

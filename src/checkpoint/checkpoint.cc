@@ -1,0 +1,175 @@
+#include "checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/directory.h"
+#include "base/error.h"
+#include "checkpoint/container.h"
+#include "checkpoint/strided.h"
+#include "checkpoint/weight_files.h"
+
+namespace farthing::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kPieceBytes = std::uint64_t{4} << 20;
+constexpr std::size_t kNearestNames = 3;
+
+std::uint64_t element_bytes(DType dtype) {
+  return static_cast<std::uint64_t>(std::max(dtype_bits(dtype) / 8, 1));
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replace = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({replace, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string nearest_names(std::string_view name, const std::vector<TensorInfo>& tensors) {
+  std::vector<std::pair<std::size_t, std::string_view>> candidates;
+  for (const TensorInfo& info : tensors) candidates.emplace_back(edit_distance(name, info.name), info.name);
+  const std::size_t count = std::min(kNearestNames, candidates.size());
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(count),
+                    candidates.end());
+  std::string text = count == 0 ? "the checkpoint is empty" : "nearest names:";
+  for (std::size_t i = 0; i < count; ++i)
+    text += fmt::format("{} {}", i == 0 ? "" : ",", candidates[i].second);
+  return text;
+}
+
+// The index decides where a tensor lives when several files hold one of its name.
+bool lives_here(const TensorInfo& info, const WeightFiles& weights) {
+  const auto home = weights.weight_map.find(info.name);
+  return home == weights.weight_map.end() || home->second == info.file.filename();
+}
+
+void require_unique(const std::vector<TensorInfo>& sorted) {
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end(),
+                                        [](const auto& a, const auto& b) { return a.name == b.name; });
+  if (twice == sorted.end()) return;
+  throw Error(
+      Code::kCorruptData, "two files hold a tensor of the same name",
+      {{"tensor", twice->name}, {"file", twice->file.string()}, {"other", std::next(twice)->file.string()}},
+      "name one of the files instead of the folder, or move the other away");
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const fs::path& path) {
+  std::error_code problem;
+  const fs::file_status status = fs::status(path, problem);
+  FARTHING_REQUIRE(fs::exists(status), Code::kNotFound, "there is no such folder or file",
+                   {{"path", path.string()}, {"reason", problem.message()}}, "check the path");
+  Checkpoint checkpoint;
+  WeightFiles weights;
+  if (fs::is_directory(status)) {
+    checkpoint.directory_ = path;
+    weights = find_weight_files(path);
+  } else {
+    checkpoint.directory_ = path.has_parent_path() ? path.parent_path() : ".";
+    weights.files = {path};
+  }
+  std::vector<TensorInfo> tensors;
+  MappedFiles mappings;
+  for (const fs::path& file : weights.files) {
+    const auto mapping = std::make_shared<const MappedFile>(file);
+    Container container = read_container(mapping->bytes(), file);
+    for (TensorInfo& info : container.tensors) {
+      if (lives_here(info, weights)) tensors.push_back(std::move(info));
+    }
+    if (mappings.empty()) checkpoint.metadata_ = std::move(container.metadata);
+    mappings.emplace(file.native(), mapping);
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  require_unique(tensors);
+  checkpoint.files_ = std::move(weights.files);
+  checkpoint.tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
+  checkpoint.mappings_ = std::make_shared<const MappedFiles>(std::move(mappings));
+  for (const auto& [name, file] : weights.weight_map) {
+    FARTHING_REQUIRE(checkpoint.contains(name), Code::kCorruptData,
+                     "file lacks a tensor that the index places there",
+                     {{"file", (checkpoint.directory_ / file).string()},
+                      {"tensor", name},
+                      {"index", weights.index.string()}},
+                     "index and files are of different versions; fetch them again");
+  }
+  return checkpoint;
+}
+
+const TensorInfo* Checkpoint::find(std::string_view name) const {
+  const auto found =
+      std::lower_bound(tensors_->begin(), tensors_->end(), name,
+                       [](const TensorInfo& info, std::string_view wanted) { return info.name < wanted; });
+  return found == tensors_->end() || found->name != name ? nullptr : &*found;
+}
+
+const TensorInfo& Checkpoint::at(std::string_view name) const {
+  const TensorInfo* info = find(name);
+  FARTHING_REQUIRE(info != nullptr, Code::kNotFound, "checkpoint lacks a tensor",
+                   {{"tensor", name}, {"folder", directory_.string()}}, nearest_names(name, *tensors_));
+  return *info;
+}
+
+Tensor Checkpoint::read(std::string_view name) const {
+  const TensorInfo& info = at(name);
+  const std::shared_ptr<const MappedFile>& mapping = mapping_of(info);
+  if (!info.strides.empty()) {
+    Tensor dense = Tensor::empty(info.dtype, info.shape);
+    gather(mapping->bytes().subspan(info.offset), info, 0, dense.mutable_bytes());
+    return dense;
+  }
+  const Tensor view =
+      Tensor::view(info.dtype, info.shape, mapping->bytes().subspan(info.offset, info.num_bytes), mapping);
+  return info.offset % element_bytes(info.dtype) == 0 ? view : view.clone();
+}
+
+void Checkpoint::release(std::string_view name) const {
+  const TensorInfo& info = at(name);
+  mapping_of(info)->release(info.offset, extent_bytes(info));
+}
+
+void Checkpoint::stream(std::string_view name, const ByteSink& sink) const {
+  const TensorInfo& info = at(name);
+  const PositionalFile file(info.file, PositionalFile::Mode::kRead);
+  std::vector<std::byte> buffer(std::min(info.num_bytes, kPieceBytes));
+  for (std::uint64_t done = 0; done < info.num_bytes; done += buffer.size()) {
+    const std::span<std::byte> piece =
+        std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), info.num_bytes - done));
+    if (info.strides.empty()) {
+      file.read_at(info.offset + done, piece);
+    } else {
+      gather(mapping_of(info)->bytes().subspan(info.offset), info, done / element_bytes(info.dtype), piece);
+    }
+    sink(piece);
+  }
+}
+
+std::uint64_t Checkpoint::total_bytes() const {
+  std::set<std::pair<std::string_view, std::uint64_t>> seen;
+  std::uint64_t total = 0;
+  for (const TensorInfo& info : *tensors_) {
+    if (info.num_bytes > 0 && seen.emplace(info.file.native(), info.offset).second) total += info.num_bytes;
+  }
+  return total;
+}
+
+Json Checkpoint::config() const {
+  const fs::path file = directory_ / "config.json";
+  return path_exists(file) ? read_json(file) : Json::object();
+}
+
+const std::shared_ptr<const MappedFile>& Checkpoint::mapping_of(const TensorInfo& info) const {
+  return mappings_->find(info.file.native())->second;
+}
+
+}  // namespace farthing::checkpoint

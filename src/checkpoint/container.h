@@ -1,0 +1,25 @@
+// One weight file, whatever its kind: its first bytes tell which reader lists its tensors.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+
+namespace farthing::checkpoint {
+
+/// What the header of one weight file says.
+struct Container {
+  std::vector<TensorInfo> tensors;              // in the order of the file
+  std::map<std::string, std::string> metadata;  // safetensors' `__metadata__`
+};
+
+/// Lists the tensors of a mapped file without touching their data. `file` is what infos and errors name.
+/// Throws kCorruptData, or kUnsupported for kinds that are not read.
+Container read_container(std::span<const std::byte> bytes, const std::filesystem::path& file);
+
+}  // namespace farthing::checkpoint
