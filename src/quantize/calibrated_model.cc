@@ -1,0 +1,101 @@
+#include "quantize/calibrated_model.h"
+
+#include "base/error.h"
+
+namespace farthing::quantize {
+namespace {
+
+// Samples that are computed together: enough rows to fill the matrix kernels, few enough that a block's inner activations stay small.
+constexpr std::int64_t kRowsAtOnce = 1024;
+
+}  // namespace
+
+CalibratedModel::CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source,
+                                 const calibrate::CalibrationSet& calibration, ThreadPool& pool, Reporter& reporter, const CancelToken& cancel)
+    : model_(spec, std::make_shared<models::CheckpointSource>(std::move(source), spec)), pool_(pool), cancel_(cancel),
+      num_samples_(static_cast<std::int64_t>(calibration.samples.size())) {
+  embed(calibration, reporter);
+}
+
+CalibratedModel::~CalibratedModel() = default;
+
+void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Reporter& reporter) {
+  std::vector<Tensor> parts;
+  std::vector<std::int64_t> lengths;
+  std::int64_t pending = 0;
+  const auto flush = [&] {
+    if (parts.empty()) return;
+    Rows rows{.batch = nn::Batch::of(lengths), .hidden = Tensor::empty(DType::kF32, {pending, parts.front().dim(1)})};
+    std::byte* out = rows.hidden.mutable_bytes().data();
+    for (const Tensor& part : parts) out = std::copy(part.bytes().begin(), part.bytes().end(), out);
+    rows_.push_back(std::move(rows));
+    parts.clear();
+    lengths.clear();
+    pending = 0;
+  };
+  for (std::size_t i = 0; i < calibration.samples.size(); ++i) {
+    cancel_.check();
+    const models::Prompt& prompt = calibration.samples[i].prompt;
+    const auto length = static_cast<std::int64_t>(prompt.ids.size());
+    if (pending > 0 && pending + length > kRowsAtOnce) flush();
+    parts.push_back(model_.embed_prompt(prompt.ids, prompt.pictures, pool_));
+    lengths.push_back(length);
+    pending += length;
+    reporter.progress({.stage = "embed", .fraction = 0, .done = static_cast<std::int64_t>(i + 1), .total = num_samples_, .detail = calibration.samples[i].origin});
+  }
+  flush();
+}
+
+void CalibratedModel::advance_to(std::int64_t block) {
+  for (; at_ < block; ++at_) {
+    for (Rows& rows : rows_) {
+      cancel_.check();
+      model_.block(at_).forward(rows.hidden.mutable_data<float>(), {.pool = pool_, .batch = rows.batch});
+    }
+    model_.unload_block(at_);
+  }
+}
+
+void CalibratedModel::enter(const plan::BlockPlan& block) {
+  const std::int64_t num_blocks = static_cast<std::int64_t>(model_.spec().decoder.blocks.size());
+  advance_to(block.index < 0 ? num_blocks : block.index);
+  entered_ = block.index;
+  if (entered_ >= 0) model_.block(entered_);
+}
+
+std::unique_ptr<calibrate::HessianCollector> CalibratedModel::collect(const std::set<std::string>& paths) {
+  auto collector = std::make_unique<calibrate::HessianCollector>(paths, num_samples_, pool_);
+  const nn::InputObserver observer = collector->observer();
+  for (const Rows& rows : rows_) {
+    cancel_.check();
+    if (entered_ < 0) {
+      const Tensor hidden = model_.final_hidden(rows.hidden, pool_);
+      for (const std::string& path : paths) collector->add(path, hidden.data<float>(), hidden.dim(0), hidden.dim(1));
+      continue;
+    }
+    Tensor hidden = rows.hidden.clone();
+    model_.block(entered_).forward(hidden.mutable_data<float>(), {.pool = pool_, .batch = rows.batch, .observer = &observer});
+  }
+  return collector;
+}
+
+void CalibratedModel::set_weight(const std::string& path, const QuantizedMatrix& weight) {
+  if (entered_ < 0) return;  // nothing reads the head's output
+  for (nn::Linear* linear : model_.block(entered_).linears()) {
+    if (linear->path() == path) return linear->set_weight(weight);
+  }
+  FARTHING_CHECK(false, "{} is not in block {}", path, entered_);
+}
+
+void CalibratedModel::leave(bool is_last) {
+  if (entered_ < 0) return;
+  if (is_last) {
+    model_.unload_block(entered_);
+    rows_.clear();
+  } else {
+    advance_to(entered_ + 1);
+  }
+  entered_ = -1;
+}
+
+}  // namespace farthing::quantize

@@ -1,0 +1,36 @@
+// One linear, from its weight (and what it saw) to codes and scales, with the facts that the ledger keeps.
+#pragma once
+
+#include <map>
+
+#include "calibrate/hessian_collector.h"
+#include "methods/gptq.h"
+#include "plan/quantize_plan.h"
+#include "plan/result.h"
+
+namespace farthing::quantize {
+
+struct QuantizedLinear {
+  QuantizedMatrix weight;
+  plan::LayerResult result;
+  std::vector<std::string> deviations;  // raised dampening, dead columns, fallbacks
+};
+
+class LinearQuantizer {
+ public:
+  /// `hessians` may be null when no linear of the step is calibrated.
+  LinearQuantizer(calibrate::HessianCollector* hessians, ThreadPool& pool) : hessians_(hessians), pool_(pool) {}
+
+  /// `weight` [N, K] in the dtype of the file. Throws kNumeric naming the module when it is not finite.
+  QuantizedLinear quantize(const plan::LinearPlan& linear, const Tensor& weight);
+
+ private:
+  calibrate::HessianCollector* hessians_;
+  ThreadPool& pool_;
+  std::map<std::string, methods::GptqFactor> factors_;  // by input group: linears that share an input share the factor
+};
+
+/// Mean of (weight - dequantized)^2.
+double mean_squared_error(const Tensor& weight, const QuantizedMatrix& quantized, ThreadPool& pool);
+
+}  // namespace farthing::quantize
