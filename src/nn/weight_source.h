@@ -1,5 +1,5 @@
-// Where modules get their weights, by canonical name. models/ implements it over a checkpoint in any spelling and any
-// format; quantize/ lays freshly quantized weights over it.
+// Where modules get their weights, by canonical name. models/ implements it over a checkpoint in any spelling
+// and any format; quantize/ lays freshly quantized weights over it.
 #pragma once
 
 #include <string_view>

@@ -1,0 +1,199 @@
+#include "nn/attention.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
+#include "nn/names.h"
+
+namespace farthing::nn {
+namespace {
+
+// Press et al., 2021, arXiv 2108.12409: 2^(-8i/c), i = 1 .. c for c heads, a power of two; the remaining
+// heads take every other slope of twice as many.
+std::vector<float> alibi_slopes(std::int64_t num_heads, float scale) {
+  const auto power = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(num_heads)));
+  std::vector<float> slopes;
+  for (std::int64_t i = 1; i <= power; ++i)
+    slopes.push_back(
+        scale * static_cast<float>(std::exp2(-8.0 * static_cast<double>(i) / static_cast<double>(power))));
+  for (std::int64_t i = 1; static_cast<std::int64_t>(slopes.size()) < num_heads; i += 2)
+    slopes.push_back(
+        scale * static_cast<float>(std::exp2(-4.0 * static_cast<double>(i) / static_cast<double>(power))));
+  return slopes;
+}
+
+void copy_rows(const float* from, std::int64_t stride, std::int64_t rows, std::int64_t width, float* to) {
+  for (std::int64_t row = 0; row < rows; ++row) std::copy_n(from + row * stride, width, to + row * width);
+}
+
+// With a row of weights per head, the norm itself runs without weights and has no name in the file.
+NormSpec without_weight(NormSpec spec) {
+  spec.weight = spec.bias = false;
+  return spec;
+}
+
+std::vector<Linear*> pointers(std::vector<Linear>& linears) {
+  std::vector<Linear*> result;
+  for (Linear& linear : linears) result.push_back(&linear);
+  return result;
+}
+
+}  // namespace
+
+Attention::Attention(const AttentionSpec& spec, const std::string& parent, std::int64_t layer,
+                     const WeightSource& source)
+    : spec_(spec), layer_(layer) {
+  const std::string path = join(parent, spec.name);
+  for (const LinearSpec& input : spec.inputs) inputs_.emplace_back(input, join(path, input.name), source);
+  output_ = Linear(spec.output, join(path, spec.output.name), source);
+  if (spec.norm_per_head_weight) {
+    query_head_weights_ =
+        read_float32(source, join(path, spec.query_norm.name) + ".weight", {spec.num_heads, spec.head_dim})
+            .clone();
+    key_head_weights_ = read_float32(source, join(path, spec.key_norm.name) + ".weight",
+                                     {spec.num_key_value_heads, spec.head_dim})
+                            .clone();
+  }
+  query_norm_ =
+      Norm(spec.norm_per_head_weight ? without_weight(spec.query_norm) : spec.query_norm, path, source);
+  key_norm_ = Norm(spec.norm_per_head_weight ? without_weight(spec.key_norm) : spec.key_norm, path, source);
+  if (spec.alibi_scale != 0.0f) alibi_slopes_ = alibi_slopes(spec.num_heads, spec.alibi_scale);
+}
+
+void Attention::forward(const float* x, float* y, const ForwardContext& context) {
+  const std::int64_t rows = context.batch.rows();
+  const Heads heads = project(x, context);
+  normalize_heads(query_norm_, query_head_weights_, heads.query, rows, spec_.num_heads, context.pool);
+  normalize_heads(key_norm_, key_head_weights_, heads.key, rows, spec_.num_key_value_heads, context.pool);
+  if (spec_.rope) rotate(heads, context);
+  float* attended = context.scratch->floats(Scratch::kAttended, rows * spec_.num_heads * spec_.head_dim);
+  attend(heads, attended, context);
+  Linear* output = &output_;
+  context.observe({&output, 1}, attended, rows);
+  output_.forward(attended, rows, y, context.pool);
+}
+
+Attention::Heads Attention::project(const float* x, const ForwardContext& context) {
+  const std::int64_t rows = context.batch.rows();
+  context.observe(pointers(inputs_), x, rows);
+  if (spec_.layout == QkvLayout::kSeparate) return project_separate(x, rows, context);
+
+  const Linear& input = inputs_.front();
+  const std::int64_t width = input.out_features();
+  float* fused = context.scratch->floats(Scratch::kProjected, rows * width);
+  input.forward(x, rows, fused, context.pool);
+  if (spec_.layout != QkvLayout::kConcatenated) return split_groups(fused, rows, context);
+  float* key = fused + spec_.num_heads * spec_.head_dim;
+  return {fused, key, key + spec_.num_key_value_heads * spec_.head_dim, width, width, width};
+}
+
+Attention::Heads Attention::project_separate(const float* x, std::int64_t rows,
+                                             const ForwardContext& context) {
+  constexpr Scratch::Use kUses[] = {Scratch::kQuery, Scratch::kKey, Scratch::kValue};
+  float* results[3];
+  for (std::size_t i = 0; i < 3; ++i) {
+    results[i] = context.scratch->floats(kUses[i], rows * inputs_[i].out_features());
+    inputs_[i].forward(x, rows, results[i], context.pool);
+  }
+  return {results[0],
+          results[1],
+          results[2],
+          inputs_[0].out_features(),
+          inputs_[1].out_features(),
+          inputs_[2].out_features()};
+}
+
+// [kv heads, (the group's q heads, k, v), D] to three matrices. kPerHead is the case of one q head per group.
+Attention::Heads Attention::split_groups(const float* fused, std::int64_t rows,
+                                         const ForwardContext& context) const {
+  const std::int64_t groups = spec_.num_key_value_heads;
+  const std::int64_t query_width = spec_.num_heads / groups * spec_.head_dim, width = spec_.head_dim;
+  float* query = context.scratch->floats(Scratch::kQuery, rows * groups * query_width);
+  float* key = context.scratch->floats(Scratch::kKey, rows * groups * width);
+  float* value = context.scratch->floats(Scratch::kValue, rows * groups * width);
+  context.pool.parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * groups; i < end * groups; ++i) {
+      const float* group = fused + i * (query_width + 2 * width);
+      std::copy_n(group, query_width, query + i * query_width);
+      std::copy_n(group + query_width, width, key + i * width);
+      std::copy_n(group + query_width + width, width, value + i * width);
+    }
+  });
+  return {query, key, value, groups * query_width, groups * width, groups * width};
+}
+
+void Attention::normalize_heads(const Norm& norm, const Tensor& head_weights, float* heads, std::int64_t rows,
+                                std::int64_t num_heads, ThreadPool& pool) const {
+  if (!norm) return;
+  norm.forward(heads, rows * num_heads, heads, pool);
+  if (!head_weights.defined()) return;
+  const float* weights = head_weights.data<float>();
+  const std::int64_t width = num_heads * spec_.head_dim;
+  pool.parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row)
+      for (std::int64_t i = 0; i < width; ++i) heads[row * width + i] *= weights[i];
+  });
+}
+
+void Attention::rotate(const Heads& heads, const ForwardContext& context) const {
+  const std::int64_t rotary_dim = spec_.rope->rotary_dim == 0 ? spec_.head_dim : spec_.rope->rotary_dim;
+  const RotaryTables::Table& table =
+      context.scratch->rotary_tables().get(*spec_.rope, rotary_dim, context.batch, context.pool);
+  const auto turn = [&](float* x, std::int64_t stride, std::int64_t num_heads) {
+    kernels::rotate(x, context.batch.rows(), stride, num_heads, spec_.head_dim, rotary_dim, spec_.rope->style,
+                    table.cosine.data(), table.sine.data(), context.pool);
+  };
+  turn(heads.query, heads.query_stride, spec_.num_heads);
+  turn(heads.key, heads.key_stride, spec_.num_key_value_heads);
+}
+
+void Attention::attend(const Heads& heads, float* out, const ForwardContext& context) const {
+  const kernels::AttentionShape shape{
+      .num_heads = spec_.num_heads,
+      .num_key_value_heads = spec_.num_key_value_heads,
+      .head_dim = spec_.head_dim,
+      .scale = spec_.scale != 0.0f ? spec_.scale : 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)),
+      .softcap = spec_.softcap,
+      .causal = spec_.causal,
+      .window = spec_.sliding_window,
+      .alibi_slopes = alibi_slopes_.empty() ? nullptr : alibi_slopes_.data()};
+  const std::int64_t key_width = spec_.num_key_value_heads * spec_.head_dim;
+  const Batch& batch = context.batch;
+  std::int64_t row = 0;
+  for (std::size_t s = 0; s < batch.lengths.size(); ++s) {
+    const std::int64_t length = batch.lengths[s];
+    const float* key = heads.key + row * heads.key_stride;
+    const float* value = heads.value + row * heads.value_stride;
+    std::int64_t key_stride = heads.key_stride, value_stride = heads.value_stride, past = 0;
+    if (!batch.caches.empty() && batch.caches[s] != nullptr) {
+      KeyValueCache& cache = batch.caches[s]->layers[static_cast<std::size_t>(layer_)];
+      past = cache.append(length);
+      copy_rows(key, key_stride, length, key_width, cache.keys() + past * key_width);
+      copy_rows(value, value_stride, length, key_width, cache.values() + past * key_width);
+      key = cache.keys();
+      value = cache.values();
+      key_stride = value_stride = key_width;
+    }
+    kernels::attention(shape, heads.query + row * heads.query_stride, heads.query_stride, length, past, key,
+                       key_stride, value, value_stride, past + length,
+                       out + row * spec_.num_heads * spec_.head_dim, context.pool);
+    row += length;
+  }
+}
+
+void Attention::append_linears(std::vector<Linear*>& linears) {
+  for (Linear& input : inputs_) linears.push_back(&input);
+  linears.push_back(&output_);
+}
+
+std::size_t Attention::num_bytes() const {
+  std::size_t sum = output_.num_bytes() + query_norm_.num_bytes() + key_norm_.num_bytes() +
+                    query_head_weights_.num_bytes() + key_head_weights_.num_bytes();
+  for (const Linear& input : inputs_) sum += input.num_bytes();
+  return sum;
+}
+
+}  // namespace farthing::nn

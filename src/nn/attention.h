@@ -1,0 +1,50 @@
+// Self-attention with grouped heads, whatever the layout of its projections, with or without rotation, head
+// norms, window, ALiBi and cache.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/forward_context.h"
+#include "nn/norm.h"
+
+namespace farthing::nn {
+
+class Attention {
+ public:
+  /// Loads PARENT.NAME.*; `layer` is the index of its caches.
+  Attention(const AttentionSpec& spec, const std::string& parent, std::int64_t layer,
+            const WeightSource& source);
+
+  /// y [rows, H] = attention(x [rows, H]). Needs context.scratch. x and y do not overlap.
+  void forward(const float* x, float* y, const ForwardContext& context);
+
+  /// q, k, v (or the fused one), o.
+  void append_linears(std::vector<Linear*>& linears);
+  std::size_t num_bytes() const;
+
+ private:
+  /// Rows of queries, keys and values with their distances in floats.
+  struct Heads {
+    float *query, *key, *value;
+    std::int64_t query_stride, key_stride, value_stride;
+  };
+
+  Heads project(const float* x, const ForwardContext& context);
+  Heads project_separate(const float* x, std::int64_t rows, const ForwardContext& context);
+  Heads split_groups(const float* fused, std::int64_t rows, const ForwardContext& context) const;
+  void normalize_heads(const Norm& norm, const Tensor& head_weights, float* heads, std::int64_t rows,
+                       std::int64_t num_heads, ThreadPool& pool) const;
+  void rotate(const Heads& heads, const ForwardContext& context) const;
+  void attend(const Heads& heads, float* out, const ForwardContext& context) const;
+
+  AttentionSpec spec_;
+  std::int64_t layer_;
+  std::vector<Linear> inputs_;
+  Linear output_;
+  Norm query_norm_, key_norm_;
+  Tensor query_head_weights_, key_head_weights_;  // F32 [heads, D], with norm_per_head_weight
+  std::vector<float> alibi_slopes_;
+};
+
+}  // namespace farthing::nn

@@ -1,0 +1,56 @@
+// The rows of one call: how they divide into sequences, where each row stands, and what is kept for later
+// calls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace farthing::nn {
+
+/// Keys (after rotation) and values of one layer of one sequence, growing as tokens come.
+class KeyValueCache {
+ public:
+  KeyValueCache(std::int64_t key_width, std::int64_t value_width)
+      : key_width_(key_width), value_width_(value_width) {}
+
+  /// Makes room for `count` more rows and returns the index of the first.
+  std::int64_t append(std::int64_t count);
+
+  /// Forgets all rows from `length` on.
+  void truncate(std::int64_t length);
+
+  std::int64_t length() const { return length_; }
+  float* keys() { return keys_.data(); }      // [length, key width]
+  float* values() { return values_.data(); }  // [length, value width]
+  std::size_t num_bytes() const { return (keys_.capacity() + values_.capacity()) * sizeof(float); }
+
+ private:
+  std::int64_t key_width_, value_width_, length_ = 0;
+  std::vector<float> keys_, values_;
+};
+
+/// One cache per layer, for one sequence.
+struct SequenceCache {
+  std::vector<KeyValueCache> layers;
+
+  std::int64_t length() const { return layers.empty() ? 0 : layers.front().length(); }
+  std::size_t num_bytes() const;
+};
+
+struct Batch {
+  std::vector<std::int64_t> lengths;    // rows of each sequence in this call
+  std::vector<std::int64_t> positions;  // [rows], or [axes * rows] axis by axis for mrope
+  std::vector<SequenceCache*> caches;   // per sequence; empty when nothing is kept
+  // Per sequence, how long it is after this call: rope scaling follows it. Empty: the largest position, plus
+  // one.
+  std::vector<std::int64_t> context_lengths;
+  std::vector<std::uint8_t> image_rows;  // [rows]; set where Gemma-like masks need it, else empty
+
+  std::int64_t rows() const;
+
+  /// Sequences that start at position 0, without caches.
+  static Batch of(std::vector<std::int64_t> lengths);
+};
+
+}  // namespace farthing::nn

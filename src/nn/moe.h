@@ -1,0 +1,45 @@
+// A mixture of experts: a router sends every row to its best experts, and their outputs are summed with its
+// weights.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/mlp.h"
+
+namespace farthing::nn {
+
+class MixtureOfExperts {
+ public:
+  /// Loads PARENT.NAME.*.
+  MixtureOfExperts(const MoeSpec& spec, const std::string& parent, const WeightSource& source);
+
+  /// y [rows, H] = experts(x [rows, H]). Needs context.scratch. x and y do not overlap.
+  void forward(const float* x, std::int64_t rows, float* y, const ForwardContext& context);
+
+  /// router, every expert's gate, up, down, then those of the shared expert and its gate.
+  void append_linears(std::vector<Linear*>& linears);
+  std::size_t num_bytes() const;
+
+ private:
+  /// A row that an expert computes, and the weight of the result.
+  struct Assignment {
+    std::int64_t row;
+    float weight;
+  };
+
+  std::vector<std::vector<Assignment>> route(const float* x, std::int64_t rows,
+                                             const ForwardContext& context);
+  void run_expert(Mlp& expert, const std::vector<Assignment>& assignments, const float* x, float* y,
+                  const ForwardContext& context);
+  void add_shared_expert(const float* x, std::int64_t rows, float* y, const ForwardContext& context);
+
+  MoeSpec spec_;
+  Linear router_;
+  std::vector<Mlp> experts_;
+  std::optional<Mlp> shared_expert_;
+  Linear shared_expert_gate_;
+};
+
+}  // namespace farthing::nn
