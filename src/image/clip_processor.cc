@@ -30,22 +30,17 @@ Options defaults_of(std::string_view type) {
 
 class ClipProcessor : public ImageProcessor {
  public:
-  ClipProcessor(std::string_view type, const Json& config)
-      : options_(read_options(config, defaults_of(type))),
-        pads_to_square_(type == "LlavaImageProcessor" && options_.do_pad),
-        normalizer_(options_) {
-    FARTHING_REQUIRE(
-        !options_.do_center_crop || (options_.crop_size.height > 0 && options_.crop_size.width > 0),
-        Code::kInvalidArgument, "crop_size of the image processor lacks height and width", {},
-        "check preprocessor_config.json of the checkpoint");
-  }
+  explicit ClipProcessor(const Settings& settings)
+      : options_(read_options(settings.image_processor, defaults_of(settings.type))),
+        pads_to_square_(settings.type == "LlavaImageProcessor" && options_.do_pad),
+        normalizer_(options_) {}
 
   ProcessedImages process(std::span<const Image> images) const override {
     ProcessedImages result;
     if (images.empty()) return result;
     std::vector<Image> prepared;
     for (const Image& image : images) {
-      prepared.push_back(pads_to_square_ ? prepare(squared(image)) : prepare(image));
+      prepared.push_back(pads_to_square_ ? prepare(squared(image), options_) : prepare(image, options_));
       result.layouts.push_back({.original_height = image.height,
                                 .original_width = image.width,
                                 .height = prepared.back().height,
@@ -56,13 +51,6 @@ class ClipProcessor : public ImageProcessor {
   }
 
  private:
-  Image prepare(const Image& image) const {
-    const Size size = options_.do_resize ? resized_size(size_of(image), options_.size) : size_of(image);
-    if (!options_.do_center_crop) return resize(image, size.width, size.height, options_.resample);
-    return resize_and_crop(image, size, options_.resample,
-                           {options_.crop_size.height, options_.crop_size.width});
-  }
-
   // The picture centred on a square of the mean colour, which normalises to about 0.
   Image squared(const Image& image) const {
     const int edge = std::max(image.width, image.height);
@@ -81,8 +69,8 @@ class ClipProcessor : public ImageProcessor {
 
 }  // namespace
 
-std::unique_ptr<ImageProcessor> make_clip_processor(std::string_view type, const Json& config) {
-  return std::make_unique<ClipProcessor>(type, config);
+std::unique_ptr<ImageProcessor> make_clip_processor(const Settings& settings) {
+  return std::make_unique<ClipProcessor>(settings);
 }
 
 }  // namespace farthing::image

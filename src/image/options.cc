@@ -24,11 +24,10 @@ const Json* find(const Json& config, std::string_view key) {
   return it == config.end() || it->is_null() ? nullptr : &*it;
 }
 
-int count_of(const Json& value, std::string_view key) {
-  if (!value.is_number()) throw_wrong(key, "a positive integer", value);
-  const double number = value.get<double>();  // some files write 224.0
-  if (!(number >= 1 && number <= static_cast<double>(kMaxPixels)) || number != std::floor(number))
-    throw_wrong(key, "a positive integer", value);
+int count_of(const Json& value, std::string_view key, int most = kMaxPixels) {
+  const double number = value.is_number() ? value.get<double>() : 0.0;  // some files write 224.0
+  if (!(number >= 1 && number <= most) || number != std::floor(number))
+    throw_wrong(key, fmt::format("an integer from 1 to {}", most), value);
   return static_cast<int>(number);
 }
 
@@ -67,9 +66,9 @@ bool read_flag(const Json& config, std::string_view key, bool fallback) {
   return value->get<bool>();
 }
 
-int read_count(const Json& config, std::string_view key, int fallback) {
+int read_count(const Json& config, std::string_view key, int fallback, int most) {
   const Json* value = find(config, key);
-  return value == nullptr ? fallback : count_of(*value, key);
+  return value == nullptr ? fallback : count_of(*value, key, most);
 }
 
 double read_number(const Json& config, std::string_view key, double fallback) {

@@ -46,8 +46,8 @@ inline constexpr std::array<double, 3> kHalfMean = {0.5, 0.5, 0.5};  // "ImageNe
 Options read_options(const Json& config, Options defaults);
 
 bool read_flag(const Json& config, std::string_view key, bool fallback);
-/// An integer in [1, kMaxPixels].
-int read_count(const Json& config, std::string_view key, int fallback);
+/// An integer in [1, most].
+int read_count(const Json& config, std::string_view key, int fallback, int most = kMaxPixels);
 double read_number(const Json& config, std::string_view key, double fallback);
 SizeOption read_size(const Json& config, std::string_view key, const SizeOption& fallback,
                      bool default_to_square);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "tensor/float_types.h"
 
 namespace farthing::image {
 namespace {
@@ -100,6 +101,30 @@ Image resize_and_crop(const Image& image, const Size& size, Resample resample, c
   return canvas;
 }
 
+Image prepare(const Image& image, const Options& options) {
+  const Size size = options.do_resize ? resized_size(size_of(image), options.size) : size_of(image);
+  if (!options.do_center_crop) return resize(image, size.width, size.height, options.resample);
+  FARTHING_REQUIRE(options.crop_size.height > 0 && options.crop_size.width > 0, Code::kInvalidArgument,
+                   "crop_size of the image processor lacks height and width", {},
+                   "check preprocessor_config.json of the checkpoint");
+  return resize_and_crop(image, size, options.resample, {options.crop_size.height, options.crop_size.width});
+}
+
+std::vector<Image> cut_into_tiles(const Image& image, const Size& tile) {
+  const int rows = (image.height - 1) / tile.height + 1;
+  const int columns = (image.width - 1) / tile.width + 1;
+  FARTHING_REQUIRE(rows <= kMaxTiles / columns, Code::kInvalidArgument,
+                   "a picture would become too many tiles",
+                   {{"rows", rows}, {"columns", columns}, {"most", kMaxTiles}},
+                   "check preprocessor_config.json of the checkpoint");
+  std::vector<Image> tiles;
+  for (int y = 0; y < image.height; y += tile.height)
+    for (int x = 0; x < image.width; x += tile.width)
+      tiles.push_back(crop(
+          image, {x, y, std::min(tile.width, image.width - x), std::min(tile.height, image.height - y)}));
+  return tiles;
+}
+
 Normalizer::Normalizer(const Options& options) {
   for (std::size_t c = 0; c < 3; ++c) {
     const float mean = static_cast<float>(options.image_mean[c]);
@@ -110,6 +135,21 @@ Normalizer::Normalizer(const Options& options) {
       table_[c][byte] = value;
     }
   }
+}
+
+Normalizer Normalizer::in_bfloat16(const Options& options) {
+  Normalizer normalizer;
+  for (std::size_t c = 0; c < 3; ++c) {
+    const float mean = round_to_bf16(static_cast<float>(options.image_mean[c]));
+    const float deviation = round_to_bf16(static_cast<float>(options.image_std[c]));
+    for (int byte = 0; byte < 256; ++byte) {
+      float value = static_cast<float>(byte);
+      if (options.do_rescale) value = round_to_bf16(value * static_cast<float>(options.rescale_factor));
+      if (options.do_normalize) value = round_to_bf16(round_to_bf16(value - mean) / deviation);
+      normalizer.table_[c][byte] = value;
+    }
+  }
+  return normalizer;
 }
 
 void Normalizer::write(const Image& image, const Window& window, float* planes, const Size& plane) const {
@@ -147,6 +187,28 @@ Tensor stack(std::span<const Image> images, const Normalizer& normalizer, bool p
     planes += static_cast<std::size_t>(3) * plane.height * plane.width;
   }
   return pixel_values;
+}
+
+Tensor stack_tiles(std::span<const std::vector<Image>> pictures, int num_tiles,
+                   const Normalizer& normalizer) {
+  const Size tile_size = size_of(pictures.front().front());
+  Tensor pixel_values = Tensor::zeros(DType::kF32, {static_cast<std::int64_t>(pictures.size()), num_tiles, 3,
+                                                    tile_size.height, tile_size.width});
+  const std::size_t tile_elements = static_cast<std::size_t>(3) * tile_size.height * tile_size.width;
+  float* picture = pixel_values.mutable_data<float>();
+  for (const std::vector<Image>& tiles : pictures) {
+    FARTHING_CHECK(static_cast<int>(tiles.size()) <= num_tiles);
+    for (std::size_t i = 0; i < tiles.size(); ++i) {
+      FARTHING_CHECK(size_of(tiles[i]) == tile_size);
+      normalizer.write(tiles[i], picture + i * tile_elements);
+    }
+    picture += num_tiles * tile_elements;
+  }
+  return pixel_values;
+}
+
+Tensor integers(Shape shape, const std::vector<std::int64_t>& values) {
+  return Tensor::of<std::int64_t>(std::move(shape), std::span<const std::int64_t>(values));
 }
 
 }  // namespace farthing::image

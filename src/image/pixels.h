@@ -4,6 +4,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 #include "image/options.h"
 #include "tensor/tensor.h"
@@ -38,11 +39,22 @@ void paste(const Image& image, Image& canvas, int x, int y);
 /// Resizes to `size`, then cuts `crop` out of the centre; where the picture is smaller, black surrounds it.
 Image resize_and_crop(const Image& image, const Size& size, Resample resample, const Size& crop);
 
+/// Resizes and crops as the options say.
+Image prepare(const Image& image, const Options& options);
+
+/// Cuts a picture into tiles, row by row; those at the right and the bottom may be smaller. Throws
+/// kInvalidArgument for more than kMaxTiles.
+inline constexpr int kMaxTiles = 1024;
+std::vector<Image> cut_into_tiles(const Image& image, const Size& tile);
+
 /// Maps bytes to floats as numpy does: byte * rescale_factor in double, rounded to float, then (x - mean) /
 /// std in float.
 class Normalizer {
  public:
   explicit Normalizer(const Options& options);
+
+  /// The same with every step rounded to bfloat16, as Llama 4 does it.
+  static Normalizer in_bfloat16(const Options& options);
 
   float value(int channel, std::uint8_t byte) const { return table_[channel][byte]; }
 
@@ -51,11 +63,20 @@ class Normalizer {
   void write(const Image& image, float* planes) const;
 
  private:
+  Normalizer() = default;
+
   std::array<std::array<float, 256>, 3> table_;
 };
 
 /// Makes [images, 3, height, width]. With `pad`, smaller pictures get zeros at the right and the bottom;
 /// without, throws kInvalidArgument unless all have one size.
 Tensor stack(std::span<const Image> images, const Normalizer& normalizer, bool pad);
+
+/// Makes [pictures, num_tiles, 3, height, width] of pictures that are lists of tiles of one size, with zeros
+/// for the tiles that a picture lacks.
+Tensor stack_tiles(std::span<const std::vector<Image>> pictures, int num_tiles, const Normalizer& normalizer);
+
+/// Makes a tensor of integers.
+Tensor integers(Shape shape, const std::vector<std::int64_t>& values);
 
 }  // namespace farthing::image

@@ -20,27 +20,25 @@ namespace farthing::image {
 /// What became of one picture, as far as the expansion of its placeholder in the prompt needs to know. Counts
 /// that have no meaning for a processor are 0.
 struct ImageLayout {
-  /// Size of the picture as given. LLaVA-NeXT removes the padding of its tiles according to this aspect
-  /// ratio.
+  /// Size of the picture as given. LLaVA-NeXT removes the padding of its tiles by this aspect ratio.
   int original_height = 0;
   int original_width = 0;
   /// Size after resizing, before padding; of the whole grid of tiles where the picture is cut into tiles.
   int height = 0;
   int width = 0;
-  /// Grid of tiles that the picture was cut into, row by row; 0 x 0 when it was not cut (Idefics3 calls it
-  /// that too).
+  /// Grid of tiles that the picture was cut into, row by row; 0 x 0 when it was not cut.
   int tile_rows = 0;
   int tile_columns = 0;
-  /// Pictures of the tower's input size that stand for this one, global view included, padding excluded.
+  /// Pictures of the tower's input size that stand for this one: tiles, crops and the view of the whole,
+  /// without padding.
   int num_tiles = 1;
-  /// Grid of patches of a tower that takes any size (Pixtral, Qwen-VL), and frames (Qwen-VL, 1 for a
-  /// picture).
+  /// Frames (1), and grid of the tower's patches, of processors for towers that take any size: Pixtral, Qwen-VL.
   int grid_frames = 0;
   int grid_rows = 0;
   int grid_columns = 0;
-  /// Feature rows that the model makes of the picture, where the processor's own settings decide that
-  /// (Qwen-VL after merging, Phi-3-vision). Elsewhere the family computes it from the fields above and its
-  /// patch size.
+  /// Feature rows that the model makes of the picture, where the processor's own settings decide that: Pixtral
+  /// and Qwen-VL after merging patches, Phi-3-vision. Elsewhere the family computes it from the fields above
+  /// and its patch size.
   int num_feature_tokens = 0;
 };
 
@@ -59,9 +57,11 @@ class ImageProcessor {
   static std::unique_ptr<ImageProcessor> open(const std::filesystem::path& model_directory);
 
   /// Makes the processor that `preprocessor_config` names as image_processor_type, with the class's defaults
-  /// for missing keys. Throws kUnsupported for an unknown type, kInvalidArgument for settings that make no
-  /// sense.
-  static std::unique_ptr<ImageProcessor> create(const Json& preprocessor_config);
+  /// for missing keys. Pixtral also heeds patch_size and spatial_merge_size of `processor_config`, InternVL
+  /// its processor_class. Throws kUnsupported for an unknown type, kInvalidArgument for settings that make
+  /// no sense.
+  static std::unique_ptr<ImageProcessor> create(const Json& preprocessor_config,
+                                                const Json& processor_config = Json::object());
 
   virtual ~ImageProcessor() = default;
 

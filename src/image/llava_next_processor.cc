@@ -1,0 +1,139 @@
+// LlavaNextImageProcessor: the whole picture, and the tiles of a version fitted into the best of several
+// canvases; pixel_values [images, most tiles, 3, edge, edge] and image_sizes [images, 2] (height, width as
+// given).
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "image/kinds.h"
+#include "image/pixels.h"
+
+namespace farthing::image {
+namespace {
+
+Options defaults() {
+  Options options{.default_to_square = false,
+                  .do_center_crop = true,
+                  .image_mean = kClipMean,
+                  .image_std = kClipStd,
+                  .do_pad = true};
+  options.size.shortest_edge = 224;
+  options.crop_size = {.height = 224, .width = 224};
+  return options;
+}
+
+std::vector<Size> read_pinpoints(const Json& config) {
+  const auto it = config.find("image_grid_pinpoints");
+  if (it == config.end() || it->is_null())
+    return {{336, 672}, {672, 336}, {672, 672}, {1008, 336}, {336, 1008}};
+  std::vector<Size> pinpoints;
+  const Json wrapped = it->is_array() ? *it : Json::array();
+  for (const Json& point : wrapped) {
+    const SizeOption size = read_size({{"image_grid_pinpoints", point}}, "image_grid_pinpoints", {}, true);
+    pinpoints.push_back({size.height, size.width});
+  }
+  FARTHING_REQUIRE(!pinpoints.empty(), Code::kInvalidArgument, "image_grid_pinpoints is not a list of sizes",
+                   {}, "check preprocessor_config.json of the checkpoint");
+  return pinpoints;
+}
+
+// The canvas on which most of the picture's own pixels survive; among equals the one that wastes least.
+Size best_canvas(const Size& picture, const std::vector<Size>& canvases) {
+  const std::int64_t area = std::int64_t{picture.height} * picture.width;
+  Size best = canvases.front();
+  std::int64_t most_effective = 0;
+  std::int64_t least_wasted = std::numeric_limits<std::int64_t>::max();
+  for (const Size& canvas : canvases) {
+    const double scale = std::min(static_cast<double>(canvas.width) / picture.width,
+                                  static_cast<double>(canvas.height) / picture.height);
+    const auto width = static_cast<std::int64_t>(picture.width * scale);
+    const auto height = static_cast<std::int64_t>(picture.height * scale);
+    const std::int64_t effective = std::min(width * height, area);
+    const std::int64_t wasted = std::int64_t{canvas.width} * canvas.height - effective;
+    if (effective > most_effective || (effective == most_effective && wasted < least_wasted)) {
+      most_effective = effective;
+      least_wasted = wasted;
+      best = canvas;
+    }
+  }
+  return best;
+}
+
+// The largest size of the picture's shape that fits the canvas.
+Size fitted_size(const Size& picture, const Size& canvas) {
+  const double scale_width = static_cast<double>(canvas.width) / picture.width;
+  const double scale_height = static_cast<double>(canvas.height) / picture.height;
+  if (scale_width < scale_height)
+    return {std::min(to_edge(std::ceil(picture.height * scale_width)), canvas.height), canvas.width};
+  return {canvas.height, std::min(to_edge(std::ceil(picture.width * scale_height)), canvas.width)};
+}
+
+class LlavaNextProcessor : public ImageProcessor {
+ public:
+  explicit LlavaNextProcessor(const Settings& settings)
+      : options_(read_options(settings.image_processor, defaults())),
+        canvases_(read_pinpoints(settings.image_processor)),
+        normalizer_(options_) {
+    const SizeOption& size = options_.size;
+    whole_ = size.height > 0 && size.width > 0 ? Size{size.height, size.width}
+                                               : Size{size.shortest_edge, size.shortest_edge};
+    tile_edge_ = options_.crop_size.height > 0 ? options_.crop_size.height : whole_.height;
+    FARTHING_REQUIRE(whole_.height > 0 && tile_edge_ > 0, Code::kInvalidArgument,
+                     "size of the image processor names no usable edges", {},
+                     "check preprocessor_config.json of the checkpoint");
+  }
+
+  ProcessedImages process(std::span<const Image> images) const override {
+    ProcessedImages result;
+    if (images.empty()) return result;
+    std::vector<std::vector<Image>> pictures;
+    std::vector<std::int64_t> sizes;
+    for (const Image& image : images) {
+      pictures.push_back(tiles_of(image, result.layouts.emplace_back()));
+      sizes.insert(sizes.end(), {image.height, image.width});
+    }
+    const auto most = std::ranges::max(pictures, {}, &std::vector<Image>::size).size();
+    for (const std::vector<Image>& tiles : pictures)
+      FARTHING_REQUIRE(options_.do_pad || tiles.size() == most, Code::kInvalidArgument,
+                       "pictures with different numbers of tiles cannot be stacked", {},
+                       "set do_pad to true in preprocessor_config.json");
+    result.tensors["pixel_values"] = stack_tiles(pictures, static_cast<int>(most), normalizer_);
+    result.tensors["image_sizes"] = integers({static_cast<std::int64_t>(images.size()), 2}, sizes);
+    return result;
+  }
+
+ private:
+  std::vector<Image> tiles_of(const Image& image, ImageLayout& layout) const {
+    const Size canvas_size = best_canvas(size_of(image), canvases_);
+    const Size fitted = fitted_size(size_of(image), canvas_size);
+    Image canvas = blank(canvas_size);
+    paste(resize(image, fitted.width, fitted.height, options_.resample), canvas,
+          (canvas_size.width - fitted.width) / 2, (canvas_size.height - fitted.height) / 2);
+    std::vector<Image> tiles = cut_into_tiles(canvas, {tile_edge_, tile_edge_});
+    tiles.insert(tiles.begin(), resize(image, whole_.width, whole_.height, options_.resample));
+    for (Image& tile : tiles) tile = prepare(tile, options_);
+    layout = {.original_height = image.height,
+              .original_width = image.width,
+              .height = fitted.height,
+              .width = fitted.width,
+              .tile_rows = (canvas_size.height - 1) / tile_edge_ + 1,
+              .tile_columns = (canvas_size.width - 1) / tile_edge_ + 1,
+              .num_tiles = static_cast<int>(tiles.size())};
+    return tiles;
+  }
+
+  Options options_;
+  std::vector<Size> canvases_;
+  Normalizer normalizer_;
+  Size whole_;         // of the view of the whole picture
+  int tile_edge_ = 0;  // of the squares that the canvas is cut into
+};
+
+}  // namespace
+
+std::unique_ptr<ImageProcessor> make_llava_next_processor(const Settings& settings) {
+  return std::make_unique<LlavaNextProcessor>(settings);
+}
+
+}  // namespace farthing::image
