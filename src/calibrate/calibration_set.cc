@@ -14,7 +14,7 @@ std::vector<std::size_t> choose(std::size_t available, std::size_t wanted, std::
   for (std::size_t i = 0; i < available; ++i) order[i] = i;
   if (seed >= 0) {
     Mt19937 generator(static_cast<std::uint64_t>(seed));
-    generator.shuffle(order);
+    generator.shuffle(std::span(order));
     order.resize(std::min(available, wanted));
     return order;
   }

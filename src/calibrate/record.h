@@ -16,6 +16,7 @@ namespace farthing::calibrate {
 struct Record {
   std::string origin;  // "seeds.jsonl:12", for the ledger
   std::string text;    // plain text; used when there are no messages
+  bool joinable = false;  // a document of a longer text: neighbours may share a sample
   Json messages;       // a chat: list of {role, content}; null when there is none
   std::vector<std::filesystem::path> images;                 // in the order of the chat's image parts
   std::vector<std::pair<std::string, std::string>> embedded_images;  // (name, file bytes) of built-in pictures

@@ -30,7 +30,4 @@ class LinearQuantizer {
   std::map<std::string, methods::GptqFactor> factors_;  // by input group: linears that share an input share the factor
 };
 
-/// Mean of (weight - dequantized)^2.
-double mean_squared_error(const Tensor& weight, const QuantizedMatrix& quantized, ThreadPool& pool);
-
 }  // namespace farthing::quantize

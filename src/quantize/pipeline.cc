@@ -10,6 +10,7 @@
 #include "quantize/finish.h"
 #include "quantize/journal.h"
 #include "quantize/linear_quantizer.h"
+#include "scheme/quantizer.h"
 
 namespace farthing::quantize {
 namespace {
@@ -190,7 +191,7 @@ class Run {
     for (const std::size_t index : {std::size_t{0}, plan_.linears.size() / 2, plan_.linears.size() - 1}) {
       const plan::LinearPlan& linear = plan_.linears[index];
       FARTHING_REQUIRE(reader->is_quantized(linear.file_module), Code::kVerification, "a quantized weight cannot be found again in the result", {{"module", linear.file_module}});
-      const double mse = mean_squared_error(read_weight(linear), reader->read(linear.file_module), pool_);
+      const double mse = scheme::measure_error(read_weight(linear), reader->read(linear.file_module), pool_).mse;
       const auto layer = std::find_if(layers_.begin(), layers_.end(), [&](const auto& result) { return result.name == linear.module.path; });
       FARTHING_REQUIRE(layer != layers_.end() && std::abs(mse - layer->mse) <= 1e-6 * layer->mse + 1e-30, Code::kVerification,
                        "a weight reads back differently from what was written", {{"module", linear.file_module}, {"error", mse}, {"expected", layer == layers_.end() ? -1.0 : layer->mse}});
