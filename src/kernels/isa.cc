@@ -1,0 +1,61 @@
+#include "kernels/isa.h"
+
+#include <array>
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace farthing::kernels {
+namespace {
+
+constexpr std::array kAllIsas{Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+
+bool runs_here(Isa isa) {
+#if defined(__x86_64__)
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (isa == Isa::kAvx2) return avx2;
+  if (isa == Isa::kAvx512)
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#endif
+  return isa == Isa::kScalar;
+}
+
+Isa choose_isa() {
+  const Isa best = runnable_isas().back();
+  const char* forced = std::getenv("FARTHING_ISA");
+  if (forced == nullptr || *forced == '\0') return best;
+  for (const Isa isa : kAllIsas) {
+    if (isa_name(isa) != forced) continue;
+    FARTHING_REQUIRE(isa <= best, Code::kInvalidArgument,
+                     "this machine cannot run the instruction set of FARTHING_ISA",
+                     {{"asked", forced}, {"best", isa_name(best)}}, "unset FARTHING_ISA");
+    return isa;
+  }
+  throw Error(Code::kInvalidArgument, "FARTHING_ISA names no instruction set", {{"value", forced}},
+              "use scalar, avx2 or avx512, or unset it");
+}
+
+}  // namespace
+
+std::string_view isa_name(Isa isa) {
+  constexpr std::array<std::string_view, 3> kNames{"scalar", "avx2", "avx512"};
+  return kNames[static_cast<std::size_t>(isa)];
+}
+
+std::span<const Isa> runnable_isas() {
+  static const std::size_t count = [] {
+    std::size_t n = 0;
+    while (n < kAllIsas.size() && runs_here(kAllIsas[n])) ++n;
+    return n;
+  }();
+  return std::span(kAllIsas).first(count);
+}
+
+Isa active_isa() {
+  static const Isa isa = choose_isa();
+  return isa;
+}
+
+}  // namespace farthing::kernels
