@@ -1,0 +1,142 @@
+#include "methods/gptq_walk.h"
+
+#include <algorithm>
+
+#include "kernels/linalg.h"
+#include "scheme/grid.h"
+
+namespace farthing::methods {
+namespace {
+
+constexpr std::int64_t kLanes = 16;  // rows walked side by side: one vector register, or a few
+
+// A block of columns of kLanes rows, transposed: a column's rows lie next to each other.
+struct Tile {
+  explicit Tile(std::int64_t columns)
+      : values(static_cast<std::size_t>(columns * kLanes)), errors(values.size()) {}
+
+  std::vector<float> values, errors;
+};
+
+void load(const float* weight, std::int64_t stride, std::int64_t rows, std::int64_t width,
+          std::vector<float>& values) {
+  std::fill(values.begin(), values.end(), 0.0f);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t i = 0; i < width; ++i) values[i * kLanes + row] = weight[row * stride + i];
+  }
+}
+
+// Rounds one column of the tile: codes out, errors / U_ii into `errors`; returns the sum of squared errors /
+// U_ii.
+template <DType kValue, typename Grid>
+float round_column(const float* values, const float* scales, const float* zero_points, float diagonal,
+                   const Grid& grid, typename Grid::Code* codes, float* errors) {
+  float loss = 0;
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+    const float code = grid.snap(values[lane] / scales[lane] + zero_points[lane]);
+    const float value = scheme::round_to<kValue>((code - zero_points[lane]) * scales[lane]);
+    codes[lane] = Grid::encode(code);
+    errors[lane] = (values[lane] - value) / diagonal;
+  }
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) loss += errors[lane] * errors[lane];
+  return loss;
+}
+
+// Takes the error of column `i` out of the columns after it.
+void compensate(const float* upper_row, std::int64_t i, std::int64_t width, const float* errors,
+                float* values) {
+  for (std::int64_t j = i + 1; j < width; ++j) {
+    const float factor = upper_row[j];
+    float* column = values + j * kLanes;
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) column[lane] -= errors[lane] * factor;
+  }
+}
+
+template <DType kValue, typename Grid>
+class Walker {
+ public:
+  using Code = typename Grid::Code;
+
+  Walker(const GptqWalk& walk, const Grid& grid, std::int64_t rows, Code* codes)
+      : walk_(walk),
+        grid_(grid),
+        rows_(rows),
+        codes_(codes),
+        tile_(walk.block_size),
+        block_errors_(static_cast<std::size_t>(rows * walk.block_size)) {}
+
+  double run(float* weight, GroupTable& table, const RefreshGroup& refresh, ThreadPool& pool) {
+    double loss = 0;
+    for (std::int64_t begin = 0; begin < walk_.columns; begin += walk_.block_size) {
+      const std::int64_t end = std::min(begin + walk_.block_size, walk_.columns);
+      if (refresh) refresh_groups(weight, begin, end, refresh, table);
+      for (std::int64_t row = 0; row < rows_; row += kLanes) loss += block(weight, row, begin, end, table);
+      kernels::subtract_product(block_errors_.data(), end - begin, walk_.upper + begin * walk_.columns + end,
+                                walk_.columns, rows_, walk_.columns - end, end - begin, weight + end,
+                                walk_.columns, pool);
+    }
+    return loss;
+  }
+
+ private:
+  // As in the paper's program, a group that starts inside the block sees the weight without this block's
+  // updates.
+  void refresh_groups(const float* weight, std::int64_t begin, std::int64_t end, const RefreshGroup& refresh,
+                      GroupTable& table) {
+    for (std::int64_t column = begin; column < end; ++column) {
+      if (column == 0 || walk_.group_of[column] != walk_.group_of[column - 1]) refresh(weight, column, table);
+    }
+  }
+
+  // Columns [begin, end) of kLanes rows from `first_row` on.
+  double block(const float* weight, std::int64_t first_row, std::int64_t begin, std::int64_t end,
+               const GroupTable& table) {
+    const std::int64_t width = end - begin, rows = std::min(kLanes, rows_ - first_row);
+    load(weight + first_row * walk_.columns + begin, walk_.columns, rows, width, tile_.values);
+    double loss = 0;
+    for (std::int64_t i = 0; i < width; ++i) {
+      const std::int64_t column = begin + i;
+      const float* upper_row = walk_.upper + column * walk_.columns + begin;
+      float scales[kLanes], zero_points[kLanes];
+      Code codes[kLanes];
+      const std::int64_t first = walk_.group_of[column] * rows_ + first_row;
+      for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+        scales[lane] = lane < rows ? table.scales[first + lane] : 1.0f;
+        zero_points[lane] = lane < rows ? table.zero_points[first + lane] : 0.0f;
+      }
+      float* errors = tile_.errors.data() + i * kLanes;
+      loss += round_column<kValue>(tile_.values.data() + i * kLanes, scales, zero_points, upper_row[i], grid_,
+                                   codes, errors);
+      compensate(upper_row, i, width, errors, tile_.values.data());
+      Code* out = codes_ + first_row * walk_.columns + walk_.order[column];
+      for (std::int64_t lane = 0; lane < rows; ++lane) out[lane * walk_.columns] = codes[lane];
+    }
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t i = 0; i < width; ++i)
+        block_errors_[(first_row + row) * width + i] = tile_.errors[i * kLanes + row];
+    }
+    return loss / 2;
+  }
+
+  const GptqWalk& walk_;
+  const Grid& grid_;
+  std::int64_t rows_;
+  Code* codes_;
+  Tile tile_;
+  std::vector<float> block_errors_;  // [rows, width of the block]
+};
+
+}  // namespace
+
+double walk_columns(const GptqWalk& walk, float* weight, std::int64_t rows, GroupTable& table,
+                    const RefreshGroup& refresh, void* codes, ThreadPool& pool) {
+  return scheme::with_arithmetic(walk.value_dtype, [&]<DType kValue>() {
+    return scheme::with_grid(walk.args, [&](const auto& grid) {
+      using Grid = std::decay_t<decltype(grid)>;
+      return Walker<kValue, Grid>(walk, grid, rows, static_cast<typename Grid::Code*>(codes))
+          .run(weight, table, refresh, pool);
+    });
+  });
+}
+
+}  // namespace farthing::methods
