@@ -1,8 +1,9 @@
-// A model that can be run: a declaration, a source of weights, and the blocks built from both. Blocks are loaded when first
-// needed, or one at a time by callers that stream.
+// A model that can be run: a declaration, a source of weights, and the blocks built from both. Blocks are
+// loaded when first needed, or one at a time by callers that stream.
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,8 +25,11 @@ class CheckpointSource : public nn::WeightSource {
   void release(std::string_view prefix) const override;
   /// The file's own spelling of a canonical tensor or module name.
   std::string file_name(std::string_view canonical) const;
-  /// Tensors of the file that the declaration neither uses nor lists as leftovers.
+  /// Tensors of the file, in its spelling, that the declaration neither uses nor lists as leftovers.
   std::vector<std::string> unexplained() const;
+  /// Checks from headers alone that every declared tensor is there with the declared shape. Throws kNotFound
+  /// or kCorruptData naming file and tensor.
+  void require_complete() const;
 
  private:
   struct Index;
@@ -37,7 +41,8 @@ using PictureTensors = std::map<std::string, Tensor>;
 
 class Model {
  public:
-  /// Opens a model directory: reads headers, declares, checks that every declared tensor is there with the declared shape.
+  /// Opens a model directory: reads headers, declares, checks that every declared tensor is there with the
+  /// declared shape.
   static Model open(const std::filesystem::path& directory);
   /// The same over another source of weights (tests; partly quantized models).
   Model(nn::ModelSpec spec, std::shared_ptr<const nn::WeightSource> source);
@@ -53,7 +58,8 @@ class Model {
   Tensor embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions, ThreadPool& pool);
   /// Embeddings that replace the picture placeholders, in order: [tokens, H].
   Tensor image_features(const PictureTensors& pictures, ThreadPool& pool);
-  /// embed() of a whole prompt with the picture rows put in. Throws kInvalidArgument when placeholders and features differ in number.
+  /// embed() of a whole prompt with the picture rows put in. Throws kInvalidArgument when placeholders and
+  /// features differ in number.
   Tensor embed_prompt(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool);
 
   /// Block `index`, loaded on first use; `unload_block` forgets it.
@@ -64,12 +70,17 @@ class Model {
   Tensor final_hidden(const Tensor& hidden, ThreadPool& pool);
   Tensor logits(const Tensor& final_hidden, ThreadPool& pool);
 
-  /// The whole pass over hidden rows from `embed`: blocks, final norm. With `hidden_states` every layer's input is kept too
-  /// (0: input of the first block ... L: after the final norm), as transformers counts them.
-  Tensor forward(Tensor hidden, const nn::Batch& batch, ThreadPool& pool, std::vector<Tensor>* hidden_states = nullptr);
+  /// The whole pass over hidden rows from `embed`: blocks, final norm. With `hidden_states` every layer's
+  /// input is kept too (0: input of the first block ... L: after the final norm), as transformers counts
+  /// them.
+  Tensor forward(Tensor hidden, const nn::Batch& batch, ThreadPool& pool,
+                 std::vector<Tensor>* hidden_states = nullptr);
 
   /// An empty cache for one sequence.
   nn::SequenceCache new_cache() const;
+  /// False when a sequence of `before` tokens cannot grow to `after` with the keys in its cache, which must
+  /// then be built anew (longrope passing its original length).
+  bool cache_stays_valid(std::int64_t before, std::int64_t after) const;
 
  private:
   struct Parts;

@@ -1,0 +1,129 @@
+// Weights of a checkpoint under canonical names.
+#include <map>
+#include <regex>
+#include <set>
+
+#include "base/nearest_name.h"
+#include "formats/weight_format.h"
+#include "models/model.h"
+
+namespace farthing::models {
+
+struct CheckpointSource::Index {
+  Index(std::shared_ptr<const checkpoint::Checkpoint> file, const nn::ModelSpec& model)
+      : checkpoint(std::move(file)), spec(model) {
+    for (const checkpoint::TensorInfo& info : checkpoint->tensors())
+      file_names.emplace(canonical_name(spec, info.name), info.name);
+    reader = formats::detect(*checkpoint, checkpoint->config(), [names = spec](std::string_view module) {
+      return canonical_name(names, module);
+    });
+    for (const ModuleInfo& linear : linears_of(spec))
+      if (linear.class_name == "Conv1D") transposed.insert(linear.path);
+  }
+
+  /// Null when the file has no such tensor.
+  const std::string* find(std::string_view canonical) const {
+    const auto at = file_names.find(canonical);
+    return at == file_names.end() ? nullptr : &at->second;
+  }
+
+  std::shared_ptr<const checkpoint::Checkpoint> checkpoint;
+  nn::ModelSpec spec;
+  std::map<std::string, std::string, std::less<>> file_names;  // by canonical tensor name
+  std::set<std::string, std::less<>> transposed;               // modules stored [in, out]
+  std::unique_ptr<formats::WeightReader> reader;
+};
+
+CheckpointSource::CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint,
+                                   const nn::ModelSpec& spec)
+    : index_(std::make_unique<Index>(std::move(checkpoint), spec)) {}
+
+CheckpointSource::~CheckpointSource() = default;
+
+bool CheckpointSource::has(std::string_view tensor) const {
+  return index_->find(tensor) != nullptr;
+}
+
+Tensor CheckpointSource::tensor(std::string_view name) const {
+  const std::string* file_name = index_->find(name);
+  if (file_name != nullptr) return index_->checkpoint->read(*file_name);
+  std::vector<std::string_view> known;
+  for (const auto& [canonical, unused] : index_->file_names) known.push_back(canonical);
+  const std::string nearest = nearest_name(name, known);
+  throw Error(Code::kNotFound, "a tensor that the model needs is not in the checkpoint",
+              {{"folder", index_->checkpoint->directory().string()}, {"tensor", std::string(name)}},
+              nearest.empty() ? "the download may be incomplete, or config.json belongs to another model"
+                              : "the nearest name is " + nearest);
+}
+
+std::variant<Tensor, QuantizedMatrix> CheckpointSource::linear_weight(std::string_view module) const {
+  const std::string in_file = file_name(module);
+  if (index_->reader->is_quantized(in_file)) return index_->reader->read(in_file);
+  Tensor weight = tensor(std::string(module) + ".weight");
+  return index_->transposed.contains(module) ? transpose(weight) : weight;
+}
+
+void CheckpointSource::release(std::string_view prefix) const {
+  const std::string below = std::string(prefix) + ".";
+  for (auto at = index_->file_names.lower_bound(below);
+       at != index_->file_names.end() && at->first.starts_with(below); ++at)
+    index_->checkpoint->release(at->second);
+}
+
+std::string CheckpointSource::file_name(std::string_view canonical) const {
+  if (const std::string* tensor = index_->find(canonical)) return *tensor;
+  // A module: what its first tensor is called in the file, without the part that both spellings end with.
+  const std::string below = std::string(canonical) + ".";
+  const auto first = index_->file_names.lower_bound(below);
+  if (first == index_->file_names.end() || !first->first.starts_with(below)) return std::string(canonical);
+  const std::string_view ending = std::string_view(first->first).substr(canonical.size());
+  FARTHING_CHECK(first->second.ends_with(ending), "{} is called {}", first->first, first->second);
+  return first->second.substr(0, first->second.size() - ending.size());
+}
+
+std::vector<std::string> CheckpointSource::unexplained() const {
+  std::set<std::string> used;  // in the file's spelling
+  for_each_tensor(index_->spec, [&](const DeclaredTensor& declared) {
+    if (const std::string* name = index_->find(declared.name)) used.insert(*name);
+    if (declared.module.empty()) return;
+    const std::string module = file_name(declared.module);
+    if (index_->reader->is_quantized(module))
+      used.merge([&] {
+        const std::vector<std::string> names = index_->reader->tensors_of(module);
+        return std::set<std::string>(names.begin(), names.end());
+      }());
+  });
+  if (index_->spec.decoder.tie_word_embeddings)
+    used.insert(file_name(index_->spec.decoder.lm_head + ".weight"));
+
+  std::vector<std::regex> leftovers;
+  for (const std::string& pattern : index_->spec.ignored_tensors) leftovers.emplace_back(pattern);
+  std::vector<std::string> result;
+  for (const checkpoint::TensorInfo& info : index_->checkpoint->tensors()) {
+    const auto matches = [&](const std::regex& leftover) { return std::regex_match(info.name, leftover); };
+    if (!used.contains(info.name) && std::none_of(leftovers.begin(), leftovers.end(), matches))
+      result.push_back(info.name);
+  }
+  return result;
+}
+
+void CheckpointSource::require_complete() const {
+  for_each_tensor(index_->spec, [&](const DeclaredTensor& declared) {
+    if (!declared.module.empty() && index_->reader->is_quantized(file_name(declared.module))) return;
+    const std::string* name = index_->find(declared.name);
+    if (name == nullptr) tensor(declared.name);  // throws, with the nearest name
+    const checkpoint::TensorInfo& info = index_->checkpoint->at(*name);
+    FARTHING_REQUIRE(info.shape == declared.shape, Code::kCorruptData,
+                     "a tensor has another shape than config.json says",
+                     {{"file", info.file.string()},
+                      {"tensor", *name},
+                      {"shape", to_string(info.shape)},
+                      {"expected", to_string(declared.shape)}},
+                     "config.json may belong to another model");
+    FARTHING_REQUIRE(is_floating_point(info.dtype), Code::kCorruptData, "a weight is stored as integers",
+                     {{"file", info.file.string()}, {"tensor", *name}, {"dtype", dtype_name(info.dtype)}},
+                     "the checkpoint may be quantized, with its quantization_config missing");
+  });
+}
+
+}  // namespace farthing::models

@@ -1,0 +1,178 @@
+#include "models/model.h"
+
+#include <algorithm>
+
+#include "nn/embedding.h"
+#include "nn/head.h"
+#include "nn/names.h"
+#include "nn/projector.h"
+#include "nn/rope.h"
+#include "nn/vision_tower.h"
+
+namespace farthing::models {
+
+// Everything that is loaded, each part on first use.
+struct Model::Parts {
+  std::optional<nn::Embedding> embedding;
+  std::vector<std::optional<nn::Block>> blocks;
+  std::optional<nn::FinalNorm> final_norm;
+  std::optional<nn::Head> head;
+  std::optional<nn::VisionTower> vision_tower;
+  std::optional<nn::Projector> projector;
+  nn::Scratch scratch;
+};
+
+namespace {
+
+template <typename Part, typename... Arguments>
+Part& loaded(std::optional<Part>& part, const Arguments&... arguments) {
+  if (!part) part.emplace(arguments...);
+  return *part;
+}
+
+}  // namespace
+
+Model Model::open(const std::filesystem::path& directory) {
+  auto checkpoint = std::make_shared<const checkpoint::Checkpoint>(checkpoint::Checkpoint::open(directory));
+  const std::filesystem::path file = checkpoint->directory() / "config.json";
+  Json config = checkpoint->config();
+  FARTHING_REQUIRE(!config.empty(), Code::kNotFound, "the model has no config.json",
+                   {{"file", file.string()}}, "download config.json beside the weights");
+  nn::ModelSpec spec = declare(Config(std::move(config), file.string()));
+  auto source = std::make_shared<CheckpointSource>(std::move(checkpoint), spec);
+  source->require_complete();
+  return Model(std::move(spec), std::move(source));
+}
+
+Model::Model(nn::ModelSpec spec, std::shared_ptr<const nn::WeightSource> source)
+    : spec_(std::make_shared<const nn::ModelSpec>(std::move(spec))),
+      source_(std::move(source)),
+      parts_(std::make_shared<Parts>()) {
+  parts_->blocks.resize(spec_->decoder.blocks.size());
+}
+
+void Model::load(ThreadPool& pool) {
+  loaded(parts_->embedding, spec_->decoder, *source_);
+  loaded(parts_->final_norm, spec_->decoder, *source_);
+  loaded(parts_->head, spec_->decoder, parts_->embedding->tokens(), *source_);
+  if (spec_->vision) loaded(parts_->vision_tower, *spec_->vision, *source_);
+  if (spec_->projector) loaded(parts_->projector, *spec_->projector, *source_);
+  pool.parallel_for(static_cast<std::int64_t>(parts_->blocks.size()), 1,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t i = begin; i < end; ++i) block(i);
+                    });
+}
+
+std::size_t Model::num_bytes() const {
+  std::size_t sum = 0;
+  const auto add = [&](const auto& part) { sum += part ? part->num_bytes() : 0; };
+  add(parts_->embedding);
+  for (const std::optional<nn::Block>& block : parts_->blocks) add(block);
+  add(parts_->final_norm);
+  add(parts_->head);
+  add(parts_->vision_tower);
+  add(parts_->projector);
+  return sum;
+}
+
+Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions,
+                    ThreadPool& pool) {
+  const nn::Embedding& embedding = loaded(parts_->embedding, spec_->decoder, *source_);
+  Tensor hidden =
+      Tensor::empty(DType::kF32, {static_cast<std::int64_t>(ids.size()), spec_->decoder.hidden_size});
+  embedding.forward(ids, positions, spec_->image_token_id, hidden.mutable_data<float>(), pool);
+  return hidden;
+}
+
+Tensor Model::image_features(const PictureTensors& pictures, ThreadPool& pool) {
+  FARTHING_REQUIRE(spec_->vision && spec_->projector, Code::kInvalidArgument, "this model takes no pictures",
+                   {{"architecture", spec_->architecture}});
+  const auto pixels = pictures.find("pixel_values");
+  FARTHING_REQUIRE(pixels != pictures.end(), Code::kInvalidArgument, "the picture tensors lack pixel_values",
+                   {{"tensors", pictures.size()}});
+  nn::VisionTower& tower = loaded(parts_->vision_tower, *spec_->vision, *source_);
+  return loaded(parts_->projector, *spec_->projector, *source_)
+      .forward(tower.forward(pixels->second, pool), pool);
+}
+
+Tensor Model::embed_prompt(std::span<const std::int32_t> ids, const PictureTensors& pictures,
+                           ThreadPool& pool) {
+  std::vector<std::int64_t> positions(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) positions[i] = static_cast<std::int64_t>(i);
+  Tensor hidden = embed(ids, positions, pool);
+  const auto is_placeholder = [&](std::int32_t id) { return spec_->vision && id == spec_->image_token_id; };
+  const std::int64_t placeholders = std::count_if(ids.begin(), ids.end(), is_placeholder);
+  if (placeholders == 0 && pictures.empty()) return hidden;
+
+  const Tensor features = pictures.empty() ? Tensor::empty(DType::kF32, {0, spec_->decoder.hidden_size})
+                                           : image_features(pictures, pool);
+  FARTHING_REQUIRE(
+      features.dim(0) == placeholders, Code::kInvalidArgument,
+      "picture placeholders and picture features differ in number",
+      {{"placeholders", placeholders}, {"features", features.dim(0)}},
+      "give as many pictures as the prompt has placeholders, and do not cut the prompt inside one");
+  const std::int64_t width = spec_->decoder.hidden_size;
+  const float* feature = features.data<float>();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!is_placeholder(ids[i])) continue;
+    std::copy_n(feature, width, hidden.mutable_data<float>() + static_cast<std::int64_t>(i) * width);
+    feature += width;
+  }
+  return hidden;
+}
+
+nn::Block& Model::block(std::int64_t index) {
+  const auto i = static_cast<std::size_t>(index);
+  FARTHING_CHECK(i < parts_->blocks.size(), "block {} of {}", index, parts_->blocks.size());
+  const nn::DecoderSpec& decoder = spec_->decoder;
+  return loaded(parts_->blocks[i], decoder.blocks[i], nn::join(nn::join(decoder.path, decoder.layers), index),
+                index, *source_);
+}
+
+void Model::unload_block(std::int64_t index) {
+  parts_->blocks.at(static_cast<std::size_t>(index)).reset();
+}
+
+Tensor Model::final_hidden(const Tensor& hidden, ThreadPool& pool) {
+  return loaded(parts_->final_norm, spec_->decoder, *source_).forward(hidden, pool);
+}
+
+Tensor Model::logits(const Tensor& final_hidden, ThreadPool& pool) {
+  const nn::Embedding& embedding = loaded(parts_->embedding, spec_->decoder, *source_);
+  return loaded(parts_->head, spec_->decoder, embedding.tokens(), *source_).forward(final_hidden, pool);
+}
+
+Tensor Model::forward(Tensor hidden, const nn::Batch& batch, ThreadPool& pool,
+                      std::vector<Tensor>* hidden_states) {
+  FARTHING_CHECK(hidden.rank() == 2 && hidden.dim(0) == batch.rows(), "{} for a batch of {} rows",
+                 to_string(hidden.shape()), batch.rows());
+  for (std::size_t i = 0; i < parts_->blocks.size(); ++i) {
+    if (hidden_states != nullptr) hidden_states->push_back(hidden.clone());
+    block(static_cast<std::int64_t>(i))
+        .forward(hidden.mutable_data<float>(), {.pool = pool, .batch = batch, .scratch = &parts_->scratch});
+  }
+  Tensor result = final_hidden(hidden, pool);
+  if (hidden_states != nullptr) hidden_states->push_back(result);
+  constexpr std::int64_t kRowsWorthKeeping =
+      64;  // the buffers of a decode step; those of a long prompt are given back
+  if (batch.rows() > kRowsWorthKeeping) parts_->scratch = {};
+  return result;
+}
+
+nn::SequenceCache Model::new_cache() const {
+  nn::SequenceCache cache;
+  for (const nn::BlockSpec& block : spec_->decoder.blocks) {
+    const std::int64_t width = block.attention.num_key_value_heads * block.attention.head_dim;
+    cache.layers.emplace_back(width, width);
+  }
+  return cache;
+}
+
+bool Model::cache_stays_valid(std::int64_t before, std::int64_t after) const {
+  const std::vector<nn::BlockSpec>& blocks = spec_->decoder.blocks;
+  return std::all_of(blocks.begin(), blocks.end(), [&](const nn::BlockSpec& block) {
+    return !block.attention.rope || nn::keys_stay_valid(*block.attention.rope, before, after);
+  });
+}
+
+}  // namespace farthing::models

@@ -1,0 +1,54 @@
+// Pieces that family files share: norms, activations, head counts and per-layer patterns, read from
+// config.json.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/config.h"
+#include "nn/declaration.h"
+
+namespace farthing::models {
+
+nn::NormSpec rms_norm(std::string name, std::int64_t size, double eps, float weight_offset = 0.0f);
+nn::NormSpec layer_norm(std::string name, std::int64_t size, double eps, bool bias = true);
+
+/// The activation that `key` names. Throws kUnsupported listing the known ones.
+nn::Activation activation(const Config& config, std::string_view key, std::string_view fallback);
+
+/// Attention heads, checked: keys and values divide the queries, and the head size is a whole number.
+struct HeadCounts {
+  std::int64_t num_heads, num_key_value_heads, head_dim;
+
+  std::int64_t query_width() const { return num_heads * head_dim; }
+  std::int64_t key_width() const { return num_key_value_heads * head_dim; }
+};
+/// Reads num_attention_heads, num_key_value_heads (0: as many) and head_dim (0: hidden_size / heads) with
+/// their defaults.
+HeadCounts head_counts(const Config& config, std::int64_t hidden_size, std::int64_t default_heads,
+                       std::int64_t default_key_value_heads = 0, std::int64_t default_head_dim = 0);
+/// The same for families whose keys have other names; throws like it.
+HeadCounts checked_heads(const Config& config, std::string_view key, std::int64_t hidden_size,
+                         HeadCounts counts);
+
+/// "sliding_window": the default only where the key is missing; null and 0 mean none.
+std::int64_t sliding_window(const Config& config, std::int64_t fallback);
+
+/// Which layers slide: `layer_types` where the file has it, else `is_sliding(layer)`.
+std::vector<bool> sliding_layers(const Config& config, std::int64_t num_layers,
+                                 bool (*is_sliding)(std::int64_t layer));
+
+/// The rule of Qwen2 and Qwen3: the window of each layer (0: none) from use_sliding_window,
+/// max_window_layers, layer_types.
+std::vector<std::int64_t> qwen_windows(const Config& config, std::int64_t num_layers);
+
+/// Regexes of buffers that old files hold beside the weights.
+std::vector<std::string> old_buffers();
+
+/// What every text model starts from: family, architecture (from the file, else `default_architecture`),
+/// leftovers, and the head as the only linear that quantize leaves alone.
+nn::ModelSpec text_model(const Config& config, std::string family, std::string default_architecture,
+                         nn::DecoderSpec decoder);
+
+}  // namespace farthing::models

@@ -1,0 +1,149 @@
+#include "models/walk.h"
+
+#include "nn/names.h"
+
+namespace farthing::models {
+namespace {
+
+using nn::join;
+
+class Walk {
+ public:
+  Walk(const std::string& architecture, SpecVisitor& visitor) : visitor_(visitor) {
+    root_.parents.emplace_back("", architecture);
+  }
+
+  void vision(const nn::VisionSpec& vision) {
+    const Place place = below(root_, vision.path, vision.class_name, Role::kVision);
+    const std::string patches = join(vision.path, vision.patch_embedding);
+    visitor_.parameter(patches + ".weight",
+                       {vision.hidden_size, vision.num_channels, vision.patch_size, vision.patch_size});
+    if (vision.patch_bias) visitor_.parameter(patches + ".bias", {vision.hidden_size});
+    if (!vision.class_embedding.empty())
+      visitor_.parameter(join(vision.path, vision.class_embedding), {vision.hidden_size});
+    visitor_.table(join(vision.path, vision.position_embedding),
+                   {vision.num_positions(), vision.hidden_size});
+    norm(vision.pre_norm, vision.path);
+    blocks(vision.blocks, join(vision.path, vision.layers), place);
+    norm(vision.post_norm, vision.path);
+  }
+
+  void projector(const nn::ProjectorSpec& projector) {
+    const Place place = below(root_, projector.path, projector.class_name, Role::kProjector);
+    for (const nn::LinearSpec& linear : projector.linears) group({&linear}, projector.path, place);
+  }
+
+  void decoder(const nn::DecoderSpec& decoder) {
+    const Place place = below(root_, decoder.path, decoder.class_name, Role::kText);
+    visitor_.table(join(decoder.path, decoder.embed_tokens), {decoder.vocab_size, decoder.embedding_width()});
+    if (decoder.project_in) group({&*decoder.project_in}, decoder.path, place);
+    if (!decoder.embed_positions.empty())
+      visitor_.table(join(decoder.path, decoder.embed_positions),
+                     {decoder.max_position_embeddings + decoder.position_offset, decoder.hidden_size});
+    norm(decoder.embedding_norm, decoder.path);
+    blocks(decoder.blocks, join(decoder.path, decoder.layers), place);
+    norm(decoder.final_norm, decoder.path);
+    if (decoder.project_out) group({&*decoder.project_out}, decoder.path, place);
+    const nn::LinearSpec head = decoder.head();
+    Place head_place = root_;
+    head_place.role = Role::kHead;
+    group({&head}, "", head_place);
+  }
+
+ private:
+  static Place below(Place place, const std::string& path, const std::string& class_name, Role role) {
+    place.role = role;
+    place.parents.emplace_back(path, class_name);
+    return place;
+  }
+
+  /// Linears that share an input.
+  void group(const std::vector<const nn::LinearSpec*>& linears, const std::string& parent,
+             const Place& place) {
+    const std::string name = join(parent, linears.front()->name);
+    for (const nn::LinearSpec* linear : linears)
+      visitor_.linear(*linear, join(parent, linear->name), name, place);
+  }
+
+  void norm(const nn::NormSpec& norm, const std::string& parent) {
+    if (norm) visitor_.norm(norm, join(parent, norm.name), {norm.size});
+  }
+
+  void blocks(const std::vector<nn::BlockSpec>& blocks, const std::string& path, const Place& place) {
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const std::string block_path = join(path, static_cast<std::int64_t>(i));
+      Place block_place = below(place, block_path, blocks[i].class_name, place.role);
+      if (place.role == Role::kText) block_place.block = static_cast<std::int64_t>(i);
+      block(blocks[i], block_path, block_place);
+    }
+  }
+
+  void block(const nn::BlockSpec& block, const std::string& path, const Place& place) {
+    norm(block.attention_norm, path);
+    attention(block.attention, path, place);
+    norm(block.attention_output_norm, path);
+    norm(block.mlp_norm, path);
+    if (block.moe) {
+      experts(*block.moe, path, place);
+    } else {
+      const std::string mlp_path = join(path, block.mlp.name);
+      mlp(block.mlp, mlp_path,
+          block.mlp.name.empty() ? place : below(place, mlp_path, block.mlp.class_name, place.role));
+    }
+    norm(block.mlp_output_norm, path);
+  }
+
+  void attention(const nn::AttentionSpec& attention, const std::string& parent, const Place& place) {
+    const std::string path = join(parent, attention.name);
+    const Place inner = below(place, path, attention.class_name, place.role);
+    std::vector<const nn::LinearSpec*> inputs;
+    for (const nn::LinearSpec& input : attention.inputs) inputs.push_back(&input);
+    group(inputs, path, inner);
+    head_norm(attention.query_norm, path, attention, attention.num_heads);
+    head_norm(attention.key_norm, path, attention, attention.num_key_value_heads);
+    group({&attention.output}, path, inner);
+  }
+
+  void head_norm(const nn::NormSpec& norm, const std::string& path, const nn::AttentionSpec& attention,
+                 std::int64_t num_heads) {
+    if (!norm) return;
+    const Shape shape = attention.norm_per_head_weight ? Shape{num_heads, norm.size} : Shape{norm.size};
+    visitor_.norm(norm, join(path, norm.name), shape);
+  }
+
+  void mlp(const nn::MlpSpec& mlp, const std::string& path, const Place& place) {
+    std::vector<const nn::LinearSpec*> inputs = {&mlp.up};
+    if (mlp.gate) inputs.insert(inputs.begin(), &*mlp.gate);
+    group(inputs, path, place);
+    group({&mlp.down}, path, place);
+  }
+
+  void experts(const nn::MoeSpec& moe, const std::string& parent, const Place& place) {
+    const std::string path = join(parent, moe.name);
+    const Place inner = below(place, path, moe.class_name, place.role);
+    group({&moe.router}, path, inner);
+    for (std::int64_t e = 0; e < moe.num_experts; ++e) {
+      const std::string expert = join(join(path, moe.experts_name), e);
+      mlp(moe.expert, expert, below(inner, expert, moe.expert.class_name, place.role));
+    }
+    if (moe.shared_expert) {
+      const std::string shared = join(path, moe.shared_expert->name);
+      mlp(*moe.shared_expert, shared, below(inner, shared, moe.shared_expert->class_name, place.role));
+    }
+    if (moe.shared_expert_gate) group({&*moe.shared_expert_gate}, path, inner);
+  }
+
+  SpecVisitor& visitor_;
+  Place root_;
+};
+
+}  // namespace
+
+void walk(const nn::ModelSpec& spec, SpecVisitor& visitor) {
+  Walk walk(spec.architecture, visitor);
+  if (spec.vision) walk.vision(*spec.vision);
+  if (spec.projector) walk.projector(*spec.projector);
+  walk.decoder(spec.decoder);
+}
+
+}  // namespace farthing::models
