@@ -88,6 +88,12 @@ Json Ledger::to_json() const {
   return result;
 }
 
+std::vector<std::int64_t> CalibrationSet::token_counts() const {
+  std::vector<std::int64_t> counts;
+  for (const Sample& sample : samples) counts.push_back(static_cast<std::int64_t>(sample.prompt.ids.size()));
+  return counts;
+}
+
 CalibrationSet build_calibration_set(const CalibrationOptions& options, const nn::ModelSpec& spec, const models::PromptProcessor& processor,
                                      Reporter& reporter, const CancelToken& cancel) {
   FARTHING_REQUIRE(options.num_samples > 0 && options.sequence_length > 0, Code::kInvalidArgument, "calibration needs at least one sample and one token",

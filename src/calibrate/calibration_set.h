@@ -28,6 +28,8 @@ struct Ledger {
 struct CalibrationSet {
   std::vector<Sample> samples;
   Ledger ledger;
+
+  std::vector<std::int64_t> token_counts() const;
 };
 
 struct CalibrationOptions {

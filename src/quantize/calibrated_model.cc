@@ -1,15 +1,9 @@
 #include "quantize/calibrated_model.h"
 
 #include "base/error.h"
+#include "plan/footprint.h"
 
 namespace farthing::quantize {
-namespace {
-
-// Samples that are computed together: enough rows to fill the matrix kernels, few enough that a block's inner activations stay small.
-constexpr std::int64_t kRowsAtOnce = 1024;
-
-}  // namespace
-
 CalibratedModel::CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source,
                                  const calibrate::CalibrationSet& calibration, ThreadPool& pool, Reporter& reporter, const CancelToken& cancel)
     : model_(spec, std::make_shared<models::CheckpointSource>(std::move(source), spec)), pool_(pool), cancel_(cancel),
@@ -37,7 +31,7 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
     cancel_.check();
     const models::Prompt& prompt = calibration.samples[i].prompt;
     const auto length = static_cast<std::int64_t>(prompt.ids.size());
-    if (pending > 0 && pending + length > kRowsAtOnce) flush();
+    if (pending > 0 && pending + length > plan::kRowsAtOnce) flush();
     parts.push_back(model_.embed_prompt(prompt.ids, prompt.pictures, pool_));
     lengths.push_back(length);
     pending += length;

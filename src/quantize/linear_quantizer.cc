@@ -60,9 +60,12 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
       hessian = &hessians_->hessian(path);
       FARTHING_REQUIRE(hessian->defined(), Code::kNumeric, "no calibration token reached this linear", {{"samples", hessians_->tokens(path)}});
       const std::string key = fmt::format("{} {} {}", hessians_->group_of(path), static_cast<int>(args.actorder), options.dampening_frac);
-      auto factor = factors_.find(key);
-      if (factor == factors_.end()) factor = factors_.emplace(key, methods::gptq_prepare(*hessian, args, options, pool_)).first;
-      methods::GptqResult result = methods::gptq(weight, factor->second, args, options, pool_);
+      if (key != factor_key_) {
+        factor_ = {};  // its memory goes before the next one needs as much
+        factor_ = methods::gptq_prepare(*hessian, args, options, pool_);
+        factor_key_ = key;
+      }
+      methods::GptqResult result = methods::gptq(weight, factor_, args, options, pool_);
       done.weight = std::move(result.weight);
       done.result.dampening = result.dampening_frac;
       if (result.status != methods::GptqStatus::kOk) done.deviations.push_back(result.problem);

@@ -1,7 +1,7 @@
 // One linear, from its weight (and what it saw) to codes and scales, with the facts that the ledger keeps.
 #pragma once
 
-#include <map>
+#include <string>
 
 #include "calibrate/hessian_collector.h"
 #include "methods/gptq.h"
@@ -27,7 +27,9 @@ class LinearQuantizer {
  private:
   calibrate::HessianCollector* hessians_;
   ThreadPool& pool_;
-  std::map<std::string, methods::GptqFactor> factors_;  // by input group: linears that share an input share the factor
+  // Linears that share an input follow each other and share the factor; only one is held, for it is as large as the Hessian.
+  std::string factor_key_;
+  methods::GptqFactor factor_;
 };
 
 }  // namespace farthing::quantize

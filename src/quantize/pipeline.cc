@@ -44,6 +44,7 @@ class Run {
   Run(const plan::QuantizePlan& plan, std::shared_ptr<const checkpoint::Checkpoint> source, const calibrate::CalibrationSet* calibration,
       const RunOptions& options, ThreadPool& pool, Reporter& reporter, const CancelToken& cancel)
       : plan_(plan), source_(std::move(source)), calibration_(calibration), pool_(pool), reporter_(reporter), cancel_(cancel),
+        add_reports_(options.add_reports),
         staged_(options.output, {.overwrite = options.overwrite, .resume = options.resume}),
         journal_(staged_.path(), fingerprint()),
         encoder_(formats::writer_for(plan.format)),
@@ -67,10 +68,10 @@ class Run {
     check_written_weights();
     finish_directory(plan_, *source_, staged_.path());
     plan::QuantizeResult result = describe();
+    result.seconds = seconds_since(start);
+    if (add_reports_) add_reports_(result, staged_.path());
     journal_.remove();
     staged_.commit();
-    result.seconds = seconds_since(start);
-    result.output = staged_.final_path().string();
     return result;
   }
 
@@ -217,6 +218,7 @@ class Run {
     for (const plan::Deviation& deviation : plan_.deviations) result.deviations.emplace_back(deviation.module, deviation.what);
     for (const plan::Deviation& deviation : deviations_) result.deviations.emplace_back(deviation.module, deviation.what);
     result.recipe = recipe_text(plan_);
+    result.output = staged_.final_path().string();
     result.sha256 = sha256_of_weights(staged_.path());
     return result;
   }
@@ -227,6 +229,7 @@ class Run {
   ThreadPool& pool_;
   Reporter& reporter_;
   const CancelToken& cancel_;
+  std::function<void(const plan::QuantizeResult&, const std::filesystem::path&)> add_reports_;
   checkpoint::StagedDirectory staged_;
   Journal journal_;
   std::unique_ptr<formats::WeightWriter> encoder_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "base/cancel.h"
 #include "base/reporter.h"
@@ -16,6 +17,8 @@ struct RunOptions {
   std::filesystem::path output;
   bool overwrite = false;
   bool resume = true;
+  /// Called with the finished facts before the folder becomes visible, to add reports to it.
+  std::function<void(const plan::QuantizeResult&, const std::filesystem::path& folder)> add_reports = {};
 };
 
 /// Quantizes `source` as `plan` says and leaves a complete model folder at `options.output`, or, when interrupted, OUTPUT.partial and

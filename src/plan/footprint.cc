@@ -1,0 +1,95 @@
+#include "plan/footprint.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+namespace farthing::plan {
+namespace {
+
+constexpr std::uint64_t kProgramBytes = 24ull << 20;  // code, libraries and their data: measured on an empty run
+constexpr std::uint64_t kHeaderBytes = 600;           // per tensor: its facts in source, plan and writer
+
+std::uint64_t elements(const LinearPlan& linear) { return static_cast<std::uint64_t>(linear.module.in_features) * static_cast<std::uint64_t>(linear.module.out_features); }
+
+std::uint64_t stored_bytes(const LinearPlan& linear) { return elements(linear) * static_cast<std::uint64_t>(dtype_bits(linear.dtype)) / 8; }
+
+// GPTQ works on an fp32 copy and keeps the errors of a column block; rounding needs only the codes beside the weight.
+std::uint64_t work_bytes(const LinearPlan& linear) {
+  const std::uint64_t codes = elements(linear), packed = elements(linear) * static_cast<std::uint64_t>(linear.scheme.weights->num_bits) / 8;
+  const std::uint64_t copy = linear.method == Method::kGptq ? 4 * elements(linear) : 0;
+  return stored_bytes(linear) + copy + codes + packed;
+}
+
+std::uint64_t hessian_bytes(const QuantizePlan& plan, const Step& step) {
+  std::map<std::string, std::uint64_t> groups;
+  for (const std::size_t index : step.linears) {
+    const LinearPlan& linear = plan.linears[index];
+    if (linear.method != Method::kGptq) continue;
+    const auto size = static_cast<std::uint64_t>(linear.module.in_features);
+    groups[linear.module.input_group] = 4 * size * size;
+  }
+  std::uint64_t sum = 0, largest = 0;
+  for (const auto& [name, bytes] : groups) {
+    sum += bytes;
+    largest = std::max(largest, bytes);
+  }
+  return sum + largest;  // all Hessians of the step, and one factor
+}
+
+// The widest moment inside a block: normed input, queries, keys, values and heads, or normed input, gate and up.
+std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows) {
+  std::int64_t widest = 0;
+  for (const nn::BlockSpec& block : spec.decoder.blocks) {
+    const auto& attention = block.attention;
+    const std::int64_t heads = attention.num_heads * attention.head_dim, key_values = 2 * attention.num_key_value_heads * attention.head_dim;
+    const std::int64_t inner = block.moe ? block.moe->expert.up.out_features : block.mlp.up.out_features;
+    widest = std::max({widest, 2 * heads + key_values, 2 * inner});
+  }
+  return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(widest + 3 * spec.decoder.hidden_size) * 4;
+}
+
+std::int64_t rows_together(std::span<const std::int64_t> token_counts) {
+  std::int64_t most = 0, pending = 0;
+  for (const std::int64_t length : token_counts) {
+    if (pending > 0 && pending + length > kRowsAtOnce) pending = 0;
+    pending += length;
+    most = std::max(most, pending);
+  }
+  return most;
+}
+
+}  // namespace
+
+Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64_t> token_counts) {
+  Footprint footprint{.program_bytes = kProgramBytes + kHeaderBytes * plan.tensors.size()};
+  for (const LinearPlan& linear : plan.linears) footprint.weight_bytes = std::max(footprint.weight_bytes, work_bytes(linear));
+  if (!plan.needs_calibration || !plan.spec) {
+    footprint.peak_bytes = footprint.program_bytes + footprint.weight_bytes;
+    return footprint;
+  }
+  const std::int64_t tokens = std::accumulate(token_counts.begin(), token_counts.end(), std::int64_t{0});
+  footprint.hidden_bytes = static_cast<std::uint64_t>(tokens) * static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
+  footprint.activation_bytes = activation_bytes(*plan.spec, rows_together(token_counts));
+  std::uint64_t busiest = 0;
+  for (const BlockPlan& block : plan.blocks) {
+    std::uint64_t block_bytes = 0, work = 0;
+    for (const Step& step : block.steps) {
+      const std::uint64_t hessians = hessian_bytes(plan, step);
+      std::uint64_t largest = 0;
+      for (const std::size_t index : step.linears) {
+        block_bytes += block.index >= 0 ? stored_bytes(plan.linears[index]) : 0;
+        largest = std::max(largest, work_bytes(plan.linears[index]));
+      }
+      footprint.hessian_bytes = std::max(footprint.hessian_bytes, hessians);
+      // Either samples run (activations) or a linear is worked on.
+      work = std::max(work, hessians + std::max(largest, footprint.activation_bytes));
+    }
+    footprint.block_bytes = std::max(footprint.block_bytes, block_bytes);
+    busiest = std::max(busiest, block_bytes + work);
+  }
+  footprint.peak_bytes = footprint.program_bytes + footprint.hidden_bytes + busiest;
+  return footprint;
+}
+
+}  // namespace farthing::plan
