@@ -1,0 +1,249 @@
+// Every family against what transformers computes (fixtures/README.md): logits, hidden states, greedy ids
+// with a cache, batches without padding, long prompts, pictures. A few small cases lie in tests/data and
+// always run.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "models/model.h"
+
+namespace farthing::models {
+namespace {
+
+namespace fs = std::filesystem;
+using Ids = std::vector<std::int32_t>;
+
+constexpr std::string_view kCases[] = {
+    "llama",
+    "llava",
+};
+
+ThreadPool& pool() {
+  static ThreadPool pool(2);
+  return pool;
+}
+
+// The folder of a case: the full fixtures if they are here, else the small selection of the repository.
+fs::path case_folder(const std::string& name) {
+  if (const char* fixtures = std::getenv("FARTHING_FIXTURES"))
+    return fs::path(fixtures) / "fixtures" / "families" / name;
+  return fs::path(FARTHING_SOURCE_DIR) / "tests" / "data" / "families" / name;
+}
+
+Ids to_ids(const Tensor& row) {
+  const auto values = row.span<std::int64_t>();
+  return Ids(values.begin(), values.end());
+}
+
+std::size_t argmax(const Tensor& logits, std::int64_t row) {
+  const float* begin = logits.data<float>() + row * logits.dim(1);
+  return static_cast<std::size_t>(std::max_element(begin, begin + logits.dim(1)) - begin);
+}
+
+// One growing sequence and what its cache holds.
+struct Sequence {
+  Ids ids;
+  PictureTensors pictures;
+  nn::SequenceCache cache;
+};
+
+class Golden : public testing::TestWithParam<std::string_view> {
+ protected:
+  void SetUp() override {
+    folder_ = case_folder(std::string(GetParam()));
+    if (!fs::exists(folder_)) GTEST_SKIP() << folder_ << " is not here; set FARTHING_FIXTURES";
+    expected_.emplace(checkpoint::Checkpoint::open(folder_ / "expected.safetensors"));
+    tolerance_ = read_json(folder_ / "case.json").at("tolerance").at("logits_abs").get<float>();
+    model_.emplace(Model::open(folder_));
+  }
+
+  bool has(const std::string& name) const { return expected_->contains(name); }
+  Tensor expected(const std::string& name) const { return expected_->read(name); }
+
+  void expect_close(const Tensor& actual, const std::string& name, float tolerance) const {
+    const Tensor wanted = expected(name);
+    ASSERT_EQ(actual.numel(), wanted.numel()) << name;
+    float worst = 0.0f;
+    bool finite = true;
+    for (std::int64_t i = 0; i < wanted.numel(); ++i) {
+      const float difference = std::abs(actual.data<float>()[i] - wanted.data<float>()[i]);
+      worst = std::max(worst, difference);
+      finite = finite && std::isfinite(difference);
+    }
+    EXPECT_TRUE(finite) << name;
+    EXPECT_LE(worst, tolerance) << name;
+  }
+
+  // Hidden states are larger than logits in some families: the bound grows with them.
+  void expect_hidden_states(const std::vector<Tensor>& states, const std::string& prefix) const {
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      const std::string name = prefix + "hidden_states." + std::to_string(i);
+      if (!has(name)) continue;
+      float largest = 1.0f;
+      for (const float value : expected(name).span<float>()) largest = std::max(largest, std::abs(value));
+      expect_close(states[i], name, tolerance_ * largest);
+    }
+  }
+
+  // The pictures' own tensors one after the other, unless the prompt has its own.
+  PictureTensors pictures_of(const std::string& prefix) const {
+    PictureTensors pictures;
+    const int count = prefix == "one." ? 1 : prefix == "two." ? 2 : 0;
+    for (int k = 0; k < count; ++k) {
+      const std::string image = "image" + std::to_string(k) + ".";
+      for (const checkpoint::TensorInfo& info : expected_->tensors()) {
+        if (!info.name.starts_with(image) || info.name.ends_with("_fast")) continue;
+        const std::string name = info.name.substr(image.size());
+        if (has(prefix + name)) {
+          pictures[name] = expected(prefix + name);
+        } else {
+          pictures[name] =
+              pictures.contains(name) ? stack(pictures[name], expected(info.name)) : expected(info.name);
+        }
+      }
+    }
+    return pictures;
+  }
+
+  static Tensor stack(const Tensor& first, const Tensor& second) {
+    Shape shape = first.shape();
+    shape[0] += second.dim(0);
+    Tensor both = Tensor::empty(first.dtype(), shape);
+    std::byte* out = both.mutable_bytes().data();
+    out = std::copy(first.bytes().begin(), first.bytes().end(), out);
+    std::copy(second.bytes().begin(), second.bytes().end(), out);
+    return both;
+  }
+
+  void check_forward(const std::string& prefix) {
+    const Tensor input_ids = expected(prefix + "input_ids");
+    const PictureTensors pictures = pictures_of(prefix);
+    const std::int64_t count = input_ids.dim(0), length = input_ids.dim(1);
+    if (has(prefix + "image_features"))
+      expect_close(model_->image_features(pictures, pool()), prefix + "image_features", tolerance_);
+    Tensor hidden = Tensor::empty(DType::kF32, {count * length, model_->spec().decoder.hidden_size});
+    std::byte* out = hidden.mutable_bytes().data();
+    for (std::int64_t s = 0; s < count; ++s) {
+      const Tensor rows = model_->embed_prompt(to_ids(input_ids.rows(s, s + 1)), pictures, pool());
+      out = std::copy(rows.bytes().begin(), rows.bytes().end(), out);
+    }
+    const nn::Batch batch = nn::Batch::of(std::vector<std::int64_t>(static_cast<std::size_t>(count), length));
+    std::vector<Tensor> states;
+    const Tensor final_hidden = model_->forward(hidden, batch, pool(), &states);
+    expect_hidden_states(states, prefix);
+    expect_close(model_->logits(final_hidden, pool()), prefix + "logits", tolerance_);
+  }
+
+  // The logits [sequences, V] after the new ids of each sequence: a whole prompt first, then one id each.
+  Tensor step(std::vector<Sequence>& sequences, const std::vector<std::int64_t>& done) {
+    nn::Batch batch;
+    std::vector<Tensor> parts;
+    std::vector<std::int64_t> last_rows;
+    for (std::size_t s = 0; s < sequences.size(); ++s) {
+      Sequence& sequence = sequences[s];
+      const auto total = static_cast<std::int64_t>(sequence.ids.size());
+      batch.lengths.push_back(total - done[s]);
+      batch.context_lengths.push_back(total);
+      batch.caches.push_back(&sequence.cache);
+      std::vector<std::int64_t> positions;
+      for (std::int64_t p = done[s]; p < total; ++p) positions.push_back(p);
+      batch.positions.insert(batch.positions.end(), positions.begin(), positions.end());
+      parts.push_back(done[s] == 0
+                          ? model_->embed_prompt(sequence.ids, sequence.pictures, pool())
+                          : model_->embed(std::span(sequence.ids).subspan(static_cast<std::size_t>(done[s])),
+                                          positions, pool()));
+      last_rows.push_back(batch.rows() - 1);
+    }
+    Tensor hidden = parts.front();
+    for (std::size_t s = 1; s < parts.size(); ++s) hidden = stack(hidden, parts[s]);
+    const Tensor final_hidden = model_->forward(hidden, batch, pool());
+    Tensor last = final_hidden.rows(last_rows[0], last_rows[0] + 1);
+    for (std::size_t s = 1; s < parts.size(); ++s)
+      last = stack(last, final_hidden.rows(last_rows[s], last_rows[s] + 1));
+    return model_->logits(last, pool());
+  }
+
+  // Greedy ids after the prompts. `first_logits` receives the logits of the first step.
+  std::vector<Ids> generate(std::vector<Sequence>& sequences, std::int64_t count,
+                            Tensor* first_logits = nullptr) {
+    std::vector<Ids> generated(sequences.size());
+    std::vector<std::int64_t> done(sequences.size(), 0);
+    for (Sequence& sequence : sequences) sequence.cache = model_->new_cache();
+    for (std::int64_t n = 0; n < count; ++n) {
+      for (std::size_t s = 0; s < sequences.size(); ++s) {
+        const auto total = static_cast<std::int64_t>(sequences[s].ids.size());
+        if (model_->cache_stays_valid(done[s], total)) continue;
+        sequences[s].cache = model_->new_cache();
+        done[s] = 0;
+      }
+      const Tensor logits = step(sequences, done);
+      if (n == 0 && first_logits != nullptr) *first_logits = logits;
+      for (std::size_t s = 0; s < sequences.size(); ++s) {
+        done[s] = static_cast<std::int64_t>(sequences[s].ids.size());
+        generated[s].push_back(static_cast<std::int32_t>(argmax(logits, static_cast<std::int64_t>(s))));
+        sequences[s].ids.push_back(generated[s].back());
+      }
+    }
+    return generated;
+  }
+
+  fs::path folder_;
+  std::optional<checkpoint::Checkpoint> expected_;
+  float tolerance_ = 0.0f;
+  std::optional<Model> model_;
+};
+
+TEST_P(Golden, ForwardPass) {
+  for (const std::string prefix : {"", "long.", "cross.", "one.", "two."}) {
+    if (!has(prefix + "logits")) continue;
+    SCOPED_TRACE(prefix);
+    check_forward(prefix);
+  }
+}
+
+TEST_P(Golden, GreedyIds) {
+  for (const std::string prefix : {"", "long.", "cross.", "one.", "two."}) {
+    if (!has(prefix + "generated_ids")) continue;
+    SCOPED_TRACE(prefix);
+    const Ids wanted = to_ids(expected(prefix + "generated_ids"));
+    std::vector<Sequence> sequences(1);
+    sequences[0].ids = to_ids(expected(prefix + "input_ids").rows(0, 1));
+    sequences[0].pictures = pictures_of(prefix);
+    EXPECT_EQ(generate(sequences, static_cast<std::int64_t>(wanted.size()))[0], wanted);
+  }
+}
+
+// Prompts of different lengths in one batch; what the reference pads is simply left out.
+TEST_P(Golden, RaggedBatch) {
+  if (!has("padded.input_ids")) GTEST_SKIP() << "the case has no padded batch";
+  const Tensor ids = expected("padded.input_ids"), mask = expected("padded.attention_mask");
+  const Tensor wanted = expected("padded.generated_ids");
+  std::vector<Sequence> sequences(static_cast<std::size_t>(ids.dim(0)));
+  for (std::int64_t i = 0; i < ids.numel(); ++i)
+    if (mask.data<std::int64_t>()[i] != 0)
+      sequences[static_cast<std::size_t>(i / ids.dim(1))].ids.push_back(
+          static_cast<std::int32_t>(ids.data<std::int64_t>()[i]));
+  Tensor first_logits;
+  const std::vector<Ids> generated = generate(sequences, wanted.dim(1), &first_logits);
+  expect_close(first_logits, "padded.logits_last", tolerance_);
+  for (std::int64_t s = 0; s < ids.dim(0); ++s)
+    EXPECT_EQ(generated[static_cast<std::size_t>(s)], to_ids(wanted.rows(s, s + 1)));
+}
+
+// Nothing in the file is left over: what the declaration does not use, it names.
+TEST_P(Golden, EveryTensorIsExplained) {
+  const auto& source = dynamic_cast<const CheckpointSource&>(model_->source());
+  EXPECT_EQ(source.unexplained(), std::vector<std::string>{});
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::ValuesIn(kCases), [](const auto& info) {
+  std::string name(info.param);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace farthing::models
