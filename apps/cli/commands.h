@@ -1,0 +1,11 @@
+// The commands, one file each: add_NAME declares the command NAME and says what it does.
+#pragma once
+
+#include "cli/app.h"
+
+namespace farthing::cli {
+
+void add_tokenize(App& app);
+void add_doctor(App& app);
+
+}  // namespace farthing::cli

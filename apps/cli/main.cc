@@ -1,0 +1,11 @@
+#include "cli/app.h"
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace farthing::cli;
+  App app;
+  // In the order of the overview.
+  add_tokenize(app);
+  add_doctor(app);
+  return app.run(argc, argv);
+}
