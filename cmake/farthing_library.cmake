@@ -1,9 +1,9 @@
 # One static library per folder of src/. Sources are globbed, so that a new family, method or format is
 # one new file and no edit here: every *.cc is product code, every *_test.cc goes to the folder's test program.
 
-# farthing_library(NAME DEPENDS <targets...>)
+# farthing_library(NAME [HOT] DEPENDS <targets...> [EXCLUDE <patterns...>]). HOT: its loops over elements are worth -O3.
 function(farthing_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ARG "HOT" "" "DEPENDS;EXCLUDE" ${ARGN})
   set(target farthing_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
@@ -20,7 +20,11 @@ function(farthing_library name)
     add_library(${target} STATIC ${sources})
     target_link_libraries(${target} PUBLIC ${ARG_DEPENDS} PRIVATE farthing_flags)
     target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
-    farthing_precompile(${target})
+    if(ARG_HOT)
+      target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3>)  # another level than the precompiled header's
+    else()
+      farthing_precompile(${target})
+    endif()
   endif()
   if(FARTHING_BUILD_TESTS AND tests)
     farthing_test(${name}_test SOURCES ${tests} DEPENDS ${target})
