@@ -24,6 +24,12 @@ bool Config::mentions(std::string_view key) const {
   return values_.contains(key);
 }
 
+std::string_view Config::spelling(std::initializer_list<std::string_view> keys) const {
+  for (const std::string_view key : keys)
+    if (has(key)) return key;
+  return *keys.begin();
+}
+
 void Config::require(bool condition, std::string_view key, std::string message) const {
   if (condition) [[likely]]
     return;
@@ -62,6 +68,10 @@ double Config::number(std::string_view key, std::optional<double> fallback) cons
   require(value->is_number() && std::isfinite(value->get<double>()), key,
           "a configuration value should be a finite number");
   return value->get<double>();
+}
+
+double Config::number_or_none(std::string_view key, double fallback) const {
+  return mentions(key) ? number(key, 0.0) : fallback;
 }
 
 bool Config::flag(std::string_view key, bool fallback) const {

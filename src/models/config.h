@@ -18,10 +18,15 @@ class Config {
 
   bool has(std::string_view key) const;       // present and not null
   bool mentions(std::string_view key) const;  // present, null or not
+  /// The first of several spellings of a key that the file has; the first one when it has none.
+  std::string_view spelling(std::initializer_list<std::string_view> keys) const;
   std::int64_t integer(std::string_view key, std::optional<std::int64_t> fallback = {}) const;
   double number(std::string_view key, std::optional<double> fallback = {}) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
+  /// For keys where null means "none" and not the default: 0 then, and the default only where the key is
+  /// missing.
+  double number_or_none(std::string_view key, double fallback) const;
 
   /// A count or width: an integer from 1 to 2^30.
   std::int64_t size(std::string_view key, std::optional<std::int64_t> fallback = {}) const;

@@ -17,8 +17,38 @@ namespace fs = std::filesystem;
 using Ids = std::vector<std::int32_t>;
 
 constexpr std::string_view kCases[] = {
+    "bloom",
+    "cohere",
+    "falcon",
+    "falcon-mqa",
+    "gemma2",
+    "gemma3_text",
+    "gpt2",
+    "gpt_neox",
+    "gpt_neox-serial",
     "llama",
+    "llama-bf16-sharded",
+    "llama-rope-dynamic",
+    "llama-rope-linear",
+    "llama-rope-yarn",
+    "llama3",
     "llava",
+    "llava-mistral",
+    "llava-newnames",
+    "mistral",
+    "mixtral",
+    "opt",
+    "opt-350m",
+    "opt-fp16-bin",
+    "opt-legacy-bin",
+    "phi",
+    "phi3",
+    "phi4-mini",
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_moe",
+    "smollm3",
 };
 
 ThreadPool& pool() {

@@ -24,16 +24,6 @@ nn::AttentionSpec attention(const Config& config, const LlamaDefaults& defaults,
           .rope = rope_config(config, heads.head_dim, rope)};
 }
 
-nn::MlpSpec mlp(const Config& config, const LlamaDefaults& defaults, std::int64_t hidden_size) {
-  const std::int64_t width = config.size("intermediate_size", defaults.intermediate_size);
-  return {.name = "mlp",
-          .class_name = std::string(defaults.class_prefix) + "MLP",
-          .activation = activation(config, defaults.activation_key, defaults.activation),
-          .gate = nn::LinearSpec{"gate_proj", hidden_size, width},
-          .up = {"up_proj", hidden_size, width},
-          .down = {"down_proj", width, hidden_size}};
-}
-
 }  // namespace
 
 nn::DecoderSpec llama_decoder(const Config& config, const LlamaDefaults& defaults) {
@@ -44,7 +34,9 @@ nn::DecoderSpec llama_decoder(const Config& config, const LlamaDefaults& default
       .attention_norm = rms_norm("input_layernorm", hidden_size, eps, defaults.norm_weight_offset),
       .attention = attention(config, defaults, hidden_size),
       .mlp_norm = rms_norm("post_attention_layernorm", hidden_size, eps, defaults.norm_weight_offset),
-      .mlp = mlp(config, defaults, hidden_size)};
+      .mlp = gated_mlp("mlp", std::string(defaults.class_prefix) + "MLP",
+                       activation(config, defaults.activation_key, defaults.activation), hidden_size,
+                       config.size("intermediate_size", defaults.intermediate_size))};
   const std::int64_t num_layers = config.num_layers("num_hidden_layers", defaults.num_hidden_layers);
   return {.path = "model",
           .class_name = std::string(defaults.class_prefix) + "Model",

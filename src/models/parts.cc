@@ -73,7 +73,7 @@ std::int64_t sliding_window(const Config& config, std::int64_t fallback) {
 }
 
 std::vector<bool> sliding_layers(const Config& config, std::int64_t num_layers,
-                                 bool (*is_sliding)(std::int64_t layer)) {
+                                 const std::function<bool(std::int64_t layer)>& is_sliding) {
   std::vector<bool> result;
   if (!config.has("layer_types")) {
     for (std::int64_t i = 0; i < num_layers; ++i) result.push_back(is_sliding(i));
@@ -91,22 +91,27 @@ std::vector<bool> sliding_layers(const Config& config, std::int64_t num_layers,
   return result;
 }
 
-std::vector<std::int64_t> qwen_windows(const Config& config, std::int64_t num_layers) {
-  const std::int64_t window = config.flag("use_sliding_window", false) ? sliding_window(config, 4096) : 0;
+void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks) {
+  if (!config.flag("use_sliding_window", false)) return;
   const std::int64_t first = config.integer("max_window_layers", 28);
-  std::vector<std::int64_t> windows(static_cast<std::size_t>(num_layers), window);
-  if (config.has("layer_types")) {
-    const std::vector<bool> sliding = sliding_layers(config, num_layers, nullptr);
-    for (std::size_t i = 0; i < windows.size(); ++i) windows[i] = sliding[i] ? window : 0;
-  } else {
-    for (std::size_t i = 0; i < windows.size(); ++i)
-      if (static_cast<std::int64_t>(i) < first) windows[i] = 0;
-  }
-  return windows;
+  const std::vector<bool> sliding = sliding_layers(config, static_cast<std::int64_t>(blocks.size()),
+                                                   [&](std::int64_t layer) { return layer >= first; });
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    blocks[i].attention.sliding_window = sliding[i] ? sliding_window(config, 4096) : 0;
+}
+
+nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation activation,
+                      std::int64_t hidden_size, std::int64_t width) {
+  return {.name = std::move(name),
+          .class_name = std::move(class_name),
+          .activation = activation,
+          .gate = nn::LinearSpec{"gate_proj", hidden_size, width},
+          .up = {"up_proj", hidden_size, width},
+          .down = {"down_proj", width, hidden_size}};
 }
 
 std::vector<std::string> old_buffers() {
-  return {R"(.*\.rotary_emb\.inv_freq)", R"(.*\.attn(ention)?\.(masked_)?bias)",
+  return {R"(.*\.rotary_emb\.inv_freq)", R"(.*\.(attn|attention)\.(masked_)?bias)",
           R"(.*\.embeddings\.position_ids)"};
 }
 

@@ -2,6 +2,7 @@
 // config.json.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,11 +38,14 @@ std::int64_t sliding_window(const Config& config, std::int64_t fallback);
 
 /// Which layers slide: `layer_types` where the file has it, else `is_sliding(layer)`.
 std::vector<bool> sliding_layers(const Config& config, std::int64_t num_layers,
-                                 bool (*is_sliding)(std::int64_t layer));
+                                 const std::function<bool(std::int64_t layer)>& is_sliding);
 
-/// The rule of Qwen2 and Qwen3: the window of each layer (0: none) from use_sliding_window,
-/// max_window_layers, layer_types.
-std::vector<std::int64_t> qwen_windows(const Config& config, std::int64_t num_layers);
+/// Sets the windows of Qwen's blocks by use_sliding_window, max_window_layers and layer_types.
+void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks);
+
+/// down(f(gate(x)) * up(x)) under Llama's names.
+nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation activation,
+                      std::int64_t hidden_size, std::int64_t width);
 
 /// Regexes of buffers that old files hold beside the weights.
 std::vector<std::string> old_buffers();

@@ -13,6 +13,22 @@ namespace {
 constexpr std::array kFamilies = {
     Family{"llama", "Llama 1/2/3, Vicuna, TinyLlama, SmolLM2", declare_llama},
     Family{"mistral", "Mistral, Mistral-Nemo", declare_mistral},
+    Family{"mixtral", "Mixtral", declare_mixtral},
+    Family{"qwen2", "Qwen 2, Qwen 2.5", declare_qwen2},
+    Family{"qwen2_moe", "Qwen 1.5 and 2 MoE", declare_qwen2_moe},
+    Family{"qwen3", "Qwen 3", declare_qwen3},
+    Family{"qwen3_moe", "Qwen 3 MoE", declare_qwen3_moe},
+    Family{"gemma2", "Gemma 2", declare_gemma2},
+    Family{"gemma3_text", "Gemma 3 (text)", declare_gemma3_text},
+    Family{"phi", "Phi 1, 1.5, 2", declare_phi},
+    Family{"phi3", "Phi 3, Phi 4-mini", declare_phi3},
+    Family{"smollm3", "SmolLM 3", declare_smollm3},
+    Family{"cohere", "Cohere Command-R", declare_cohere},
+    Family{"falcon", "Falcon", declare_falcon},
+    Family{"opt", "OPT", declare_opt},
+    Family{"gpt2", "GPT-2", declare_gpt2},
+    Family{"gpt_neox", "GPT-NeoX, Pythia", declare_gpt_neox},
+    Family{"bloom", "Bloom", declare_bloom},
     Family{"llava", "LLaVA 1.5", declare_llava},
 };
 
