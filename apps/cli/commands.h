@@ -5,6 +5,10 @@
 
 namespace farthing::cli {
 
+void add_run(App& app);
+void add_chat(App& app);
+void add_eval(App& app);
+void add_forward(App& app);
 void add_tokenize(App& app);
 void add_doctor(App& app);
 

@@ -5,6 +5,10 @@ int main(int argc, char** argv) {
   using namespace farthing::cli;
   App app;
   // In the order of the overview.
+  add_run(app);
+  add_chat(app);
+  add_eval(app);
+  add_forward(app);
   add_tokenize(app);
   add_doctor(app);
   return app.run(argc, argv);

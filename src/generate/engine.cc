@@ -65,6 +65,25 @@ struct Sequence {
   std::vector<std::int32_t> history;  // prompt and answer
 };
 
+// The rows that the sequences feed into the next step.
+struct NextRows {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int64_t> positions, lengths;
+
+  // One row, the newest token; or all of them again where the keys in the cache no longer hold (longrope past its original length).
+  void add(const models::Model& model, Sequence& sequence) {
+    const auto total = static_cast<std::int64_t>(sequence.history.size());
+    std::int64_t from = sequence.cache.length();
+    if (!model.cache_stays_valid(from, total)) {
+      sequence.cache = model.new_cache();
+      from = 0;
+    }
+    ids.insert(ids.end(), sequence.history.begin() + from, sequence.history.end());
+    for (std::int64_t t = from; t < total; ++t) positions.push_back(t);
+    lengths.push_back(total - from);
+  }
+};
+
 }  // namespace
 
 std::string_view finish_reason_name(FinishReason reason) {
@@ -104,8 +123,7 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
     const std::int64_t vocabulary = logits.dim(1);
 
     std::vector<std::unique_ptr<Sequence>> still_active;
-    std::vector<std::int32_t> next_ids;
-    std::vector<std::int64_t> next_positions;
+    NextRows next;
     for (std::size_t s = 0; s < active.size(); ++s) {
       Sequence& sequence = *active[s];
       Generation& result = results[sequence.index];
@@ -125,8 +143,7 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
       } else if (cancel.requested()) {
         result.reason = FinishReason::kCancelled;
       } else {
-        next_ids.push_back(id);
-        next_positions.push_back(sequence.cache.length());
+        next.add(model, sequence);
         still_active.push_back(std::move(active[s]));
         continue;
       }
@@ -139,8 +156,8 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
     }
     active = std::move(still_active);
     if (active.empty()) break;
-    hidden = model.embed(next_ids, next_positions, pool);
-    lengths.assign(active.size(), 1);
+    hidden = model.embed(next.ids, next.positions, pool);
+    lengths = std::move(next.lengths);
   }
   measured.decode_seconds = seconds_since(decode_start);
   if (times != nullptr) *times = measured;

@@ -1,0 +1,19 @@
+#include "cli/opened_model.h"
+
+#include "kernels/device.h"
+
+namespace farthing::cli {
+
+models::PromptProcessor OpenedModel::prompts() const {
+  return models::PromptProcessor::open(directory, std::make_shared<const nn::ModelSpec>(model.spec()));
+}
+
+OpenedModel open_model(App& app, const std::string& argument) {
+  kernels::parse_device(app.device());
+  const std::filesystem::path directory = checkpoint::find_model(argument);
+  const std::filesystem::path plain = std::filesystem::weakly_canonical(directory);
+  return {.directory = directory, .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
+          .model = models::Model::open(directory)};
+}
+
+}  // namespace farthing::cli

@@ -1,0 +1,24 @@
+// The MODEL argument of commands that compute with a model, opened.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cli/app.h"
+#include "models/model.h"
+#include "models/prompt.h"
+
+namespace farthing::cli {
+
+struct OpenedModel {
+  std::filesystem::path directory;
+  std::string name;  // last part of the path, for tables
+  models::Model model;
+
+  models::PromptProcessor prompts() const;
+};
+
+/// Finds and opens the model: headers only. Throws kUnsupported for a --device that is not there.
+OpenedModel open_model(App& app, const std::string& argument);
+
+}  // namespace farthing::cli
