@@ -1,8 +1,7 @@
 // JPEG through libjpeg-turbo with its defaults, which are PIL's: the slow integer IDCT and fancy upsampling.
-#include <cstdio>
-// libjpeg's header needs FILE and size_t from above.
 #include <algorithm>
 #include <csetjmp>
+#include <cstdio>  // before jpeglib.h, which uses FILE and size_t
 #include <cstring>
 
 #include <jerror.h>
@@ -17,8 +16,7 @@ namespace {
 constexpr int kMaxScans = 500;
 constexpr int kRowsPerStep = 16;
 
-// The decompressor, its error handler and its source. The pointers libjpeg hands to callbacks lead back to
-// here.
+// The decompressor, its error handler and its source. Callbacks get back here through client_data.
 struct Decompressor {
   jpeg_decompress_struct info{};
   jpeg_error_mgr errors{};

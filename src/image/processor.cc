@@ -34,13 +34,12 @@ constexpr Kind kKinds[] = {
 
 // "CLIPImageProcessorFast" and "CLIPImageProcessorPil" compute the same thing by other means, and
 // "CLIPFeatureExtractor" is what the class was called once.
-std::string base_type(std::string type) {
+std::string base_type(std::string_view type) {
   for (const std::string_view suffix : {"Fast", "Pil"})
-    if (type.ends_with(suffix)) type.resize(type.size() - suffix.size());
+    if (type.ends_with(suffix)) type.remove_suffix(suffix.size());
   constexpr std::string_view kOldSuffix = "FeatureExtractor";
-  if (type.ends_with(kOldSuffix))
-    type.replace(type.size() - kOldSuffix.size(), kOldSuffix.size(), "ImageProcessor");
-  return type;
+  if (!type.ends_with(kOldSuffix)) return std::string(type);
+  return fmt::format("{}ImageProcessor", type.substr(0, type.size() - kOldSuffix.size()));
 }
 
 std::string string_at(const Json& config, std::string_view key) {

@@ -32,13 +32,14 @@ struct ImageLayout {
   /// Pictures of the tower's input size that stand for this one: tiles, crops and the view of the whole,
   /// without padding.
   int num_tiles = 1;
-  /// Frames (1), and grid of the tower's patches, of processors for towers that take any size: Pixtral, Qwen-VL.
+  /// Frames (1), and grid of the tower's patches, of processors for towers that take any size: Pixtral,
+  /// Qwen-VL.
   int grid_frames = 0;
   int grid_rows = 0;
   int grid_columns = 0;
-  /// Feature rows that the model makes of the picture, where the processor's own settings decide that: Pixtral
-  /// and Qwen-VL after merging patches, Phi-3-vision. Elsewhere the family computes it from the fields above
-  /// and its patch size.
+  /// Feature rows that the model makes of the picture, where the processor's own settings decide that:
+  /// Pixtral and Qwen-VL after merging patches, Phi-3-vision. Elsewhere the family computes it from the
+  /// fields above and its patch size.
   int num_feature_tokens = 0;
 };
 
