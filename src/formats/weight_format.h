@@ -16,6 +16,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/writer.h"
 #include "scheme/scheme.h"
+#include "scheme/target.h"
 #include "tensor/quantized_matrix.h"
 
 namespace farthing::formats {

@@ -1,0 +1,21 @@
+// Writes what current and older releases of compressed-tensors, transformers and vLLM load.
+#pragma once
+
+#include "formats/compressed_tensors/config.h"
+
+namespace farthing::formats::compressed_tensors {
+
+class Writer : public WeightWriter {
+ public:
+  std::string_view name() const override { return "compressed-tensors"; }
+  void check(const scheme::Scheme& scheme, std::int64_t rows, std::int64_t columns) const override;
+  std::vector<checkpoint::TensorPlan> plan_tensors(const std::string& module, const scheme::Scheme& scheme,
+                                                   std::int64_t rows, std::int64_t columns,
+                                                   DType model_dtype) const override;
+  std::vector<std::pair<std::string, Tensor>> encode(const std::string& module, const scheme::Scheme& scheme,
+                                                     const QuantizedMatrix& weight,
+                                                     ThreadPool& pool) const override;
+  Json quantization_config(const ModelQuantization& model) const override { return config_json(model); }
+};
+
+}  // namespace farthing::formats::compressed_tensors
