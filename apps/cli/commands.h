@@ -5,9 +5,12 @@
 
 namespace farthing::cli {
 
+void add_quantize(App& app);
 void add_run(App& app);
 void add_chat(App& app);
 void add_eval(App& app);
+void add_bench(App& app);
+void add_verify(App& app);
 void add_forward(App& app);
 void add_tokenize(App& app);
 void add_doctor(App& app);

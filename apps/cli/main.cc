@@ -5,9 +5,12 @@ int main(int argc, char** argv) {
   using namespace farthing::cli;
   App app;
   // In the order of the overview.
+  add_quantize(app);
   add_run(app);
   add_chat(app);
   add_eval(app);
+  add_bench(app);
+  add_verify(app);
   add_forward(app);
   add_tokenize(app);
   add_doctor(app);

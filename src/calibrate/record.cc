@@ -191,10 +191,16 @@ std::vector<Record> read_file(const fs::path& file) {
               "use .txt, .jsonl or .json (also .gz), a folder of pictures, or text:\"a sentence\"");
 }
 
+// Files beside the data that hold no records: answers of labelled pictures, and what the datasets library notes.
+bool is_about_the_data(const std::string& file_name) {
+  return file_name == "answers.json" || file_name == "dataset_info.json" || file_name == "dataset_infos.json" || file_name == "state.json";
+}
+
 std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& options) {
   std::vector<fs::path> pictures, texts, parquet;
   for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
-    if (!entry.is_regular_file() || entry.path().filename().string().starts_with(".")) continue;
+    const std::string file_name = entry.path().filename().string();
+    if (!entry.is_regular_file() || file_name.starts_with(".") || is_about_the_data(file_name)) continue;
     const fs::path name = entry.path().extension() == ".gz" ? entry.path().stem() : entry.path();
     const std::string extension = lower_extension(name);
     if (is_picture(entry.path())) pictures.push_back(entry.path());

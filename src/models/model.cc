@@ -75,6 +75,12 @@ std::size_t Model::num_bytes() const {
   return sum;
 }
 
+std::size_t Model::bytes_per_token() const {
+  std::size_t sum = 0;
+  for (const std::optional<nn::Block>& block : parts_->blocks) sum += block ? block->num_bytes() : 0;
+  return sum + (parts_->head ? parts_->head->num_bytes() : 0);
+}
+
 Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions,
                     ThreadPool& pool) {
   const nn::Embedding& embedding = loaded(parts_->embedding, spec_->decoder, *source_);

@@ -53,6 +53,8 @@ class Model {
   /// Loads everything that is not yet loaded.
   void load(ThreadPool& pool);
   std::size_t num_bytes() const;
+  /// Bytes of weights that decoding one token reads: the loaded blocks and the head.
+  std::size_t bytes_per_token() const;
 
   /// Rows of the embedding (positions and projection included): [T, H].
   Tensor embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions, ThreadPool& pool);
