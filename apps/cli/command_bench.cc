@@ -106,7 +106,7 @@ std::string llama_bench_table(std::span<const Row> rows, int threads) {
   for (const Row& row : rows) {
     const auto add = [&](std::string test, double rate, double spread) {
       table.add({row.model, row.scheme, fmt::format("CPU {}", kernels::isa_name(kernels::active_isa())), fmt::to_string(threads), fmt::to_string(row.batch), std::move(test),
-                 fmt::format("{:.2f} ± {:.2f}", rate, spread)});
+                 fmt::format("{:.2f} \u00b1 {:.2f}", rate, spread)});
     };
     add(fmt::format("pp{}", row.prefill_tokens), row.prefill_rate, row.prefill_deviation);
     if (row.decode_tokens > 0) add(fmt::format("tg{}", row.decode_tokens), row.decode_rate, row.decode_deviation);

@@ -7,7 +7,7 @@
 namespace farthing::report {
 namespace {
 
-// Characters, not bytes, so that "±" takes one column.
+// Characters, not bytes, so that a plus-minus sign takes one column.
 std::size_t width_of(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
