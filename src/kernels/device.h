@@ -1,5 +1,5 @@
-// Devices as the rest of the house sees them. The CPU is always there; the CUDA part is compiled from kernels/cuda, or from
-// kernels/no_cuda when the toolkit is absent, so that no shared code needs an #ifdef.
+// Devices as the rest of the house sees them. The CPU is always there; the CUDA part is compiled from
+// kernels/cuda, or from kernels/no_cuda when the toolkit is absent, so that no shared code needs an #ifdef.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ bool built_with_cuda();
 /// The accelerators that can be used right now (none in a program built without CUDA, or without a driver).
 std::vector<DeviceFacts> list_accelerators();
 
-/// Reads "auto", "cpu", "cuda" or "cuda:1". Throws kInvalidArgument for another word, and kUnsupported with the reason when CUDA is
-/// asked for and not there.
+/// Reads "auto", "cpu", "cuda" or "cuda:1". Throws kInvalidArgument for another word, and kUnsupported with
+/// the reason when CUDA is asked for and not there.
 Device parse_device(const std::string& text);
 
 /// A queue of work on a device. On the CPU everything is done when a call returns, and this is empty.

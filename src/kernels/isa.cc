@@ -8,6 +8,8 @@
 namespace farthing::kernels {
 namespace {
 
+std::optional<Isa> forced_isa;
+
 constexpr std::array kAllIsas{Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
 
 bool runs_here(Isa isa) {
@@ -55,7 +57,16 @@ std::span<const Isa> runnable_isas() {
 
 Isa active_isa() {
   static const Isa isa = choose_isa();
-  return isa;
+  return forced_isa.value_or(isa);
+}
+
+ForcedIsa::ForcedIsa(Isa isa) : before_(forced_isa) {
+  FARTHING_CHECK(isa <= runnable_isas().back());
+  forced_isa = isa;
+}
+
+ForcedIsa::~ForcedIsa() {
+  forced_isa = before_;
 }
 
 }  // namespace farthing::kernels

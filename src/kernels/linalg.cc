@@ -1,14 +1,26 @@
 #include "kernels/linalg.h"
 
+#include "kernels/product.h"
 #include "kernels/reference/linalg.h"
 
 namespace farthing::kernels {
+namespace {
+
+// Tokens whose packed copy is held at once.
+constexpr std::int64_t kGramTokens = 2048;
+
+}  // namespace
 
 void accumulate_gram(const float* x, std::int64_t tokens, std::int64_t size, float factor, float* hessian,
                      ThreadPool& pool) {
-  pool.parallel_for(size, 16, [&](std::int64_t begin, std::int64_t end) {
-    reference::accumulate_gram(x, tokens, size, factor, hessian, begin, end);
-  });
+  for (std::int64_t begin = 0; begin < tokens; begin += kGramTokens) {
+    const float* rows = x + begin * size;
+    const std::int64_t count = std::min(kGramTokens, tokens - begin);
+    const DensePanels panels = pack_panels(rows, size, 1, size, count, factor, pool);
+    const RowSource columns{.data = rows, .row_stride = 1, .column_stride = size};
+    multiply(kernel_table(active_isa()), columns, size, panels.view,
+             {.y = hessian, .y_stride = size, .upper = true}, pool);
+  }
 }
 
 void symmetrize(float* matrix, std::int64_t size, ThreadPool& pool) {
@@ -22,10 +34,9 @@ void symmetrize(float* matrix, std::int64_t size, ThreadPool& pool) {
 void subtract_product(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
                       std::int64_t m, std::int64_t n, std::int64_t k, float* c, std::int64_t c_stride,
                       ThreadPool& pool) {
-  pool.parallel_for(m, 16, [&](std::int64_t begin, std::int64_t end) {
-    reference::subtract_product(a + begin * a_stride, a_stride, b, b_stride, end - begin, n, k,
-                                c + begin * c_stride, c_stride);
-  });
+  const DensePanels panels = pack_panels(b, b_stride, 1, n, k, -1.0f, pool);
+  const RowSource rows{.data = a, .row_stride = a_stride};
+  multiply(kernel_table(active_isa()), rows, m, panels.view, {.y = c, .y_stride = c_stride}, pool);
 }
 
 std::int64_t inverse_cholesky_upper(float* matrix, std::int64_t size, ThreadPool&) {

@@ -1,0 +1,116 @@
+// The vector words of the CPU kernels in AVX2 with FMA and F16C. Included inside the target region of the .cc
+// files of this folder, after every other header.
+#pragma once
+
+#define FARTHING_ISA_NAMESPACE avx2
+
+namespace farthing::kernels::avx2 {
+
+using Vec = __m256;
+using IntVec = __m256i;
+inline constexpr int kLanes = 8;
+
+// A tile of the product keeps kTileRows x (2 vectors) of sums, one broadcast and two weights in 16 registers.
+inline constexpr int kTileRows = 6;
+
+inline Vec zero() {
+  return _mm256_setzero_ps();
+}
+inline Vec set(float value) {
+  return _mm256_set1_ps(value);
+}
+inline IntVec set_int(std::uint32_t value) {
+  return _mm256_set1_epi32(static_cast<int>(value));
+}
+inline Vec load(const float* p) {
+  return _mm256_loadu_ps(p);
+}
+inline IntVec load_int(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+inline void store(float* p, Vec v) {
+  _mm256_storeu_ps(p, v);
+}
+
+/// The first `count` lanes, 0 <= count <= kLanes; the others are zero, and their memory is not touched.
+inline __m256i first_lanes(std::int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline Vec load_first(const float* p, std::int64_t count) {
+  return _mm256_maskload_ps(p, first_lanes(count));
+}
+inline void store_first(float* p, Vec v, std::int64_t count) {
+  _mm256_maskstore_ps(p, first_lanes(count), v);
+}
+
+/// a * b + c and c - a * b, rounded once.
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+inline Vec fnma(Vec a, Vec b, Vec c) {
+  return _mm256_fnmadd_ps(a, b, c);
+}
+/// The second operand where either is NaN.
+inline Vec min(Vec a, Vec b) {
+  return _mm256_min_ps(a, b);
+}
+inline Vec max(Vec a, Vec b) {
+  return _mm256_max_ps(a, b);
+}
+inline Vec sqrt(Vec a) {
+  return _mm256_sqrt_ps(a);
+}
+
+/// `yes` where a < b, else `no` (also for NaN).
+inline Vec select_less(Vec a, Vec b, Vec yes, Vec no) {
+  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+inline Vec as_float(IntVec v) {
+  return _mm256_castsi256_ps(v);
+}
+inline IntVec as_int(Vec v) {
+  return _mm256_castps_si256(v);
+}
+inline Vec to_float(IntVec v) {
+  return _mm256_cvtepi32_ps(v);
+}
+template <int kBits>
+inline IntVec shift_left(IntVec v) {
+  return _mm256_slli_epi32(v, kBits);
+}
+template <int kBits>
+inline IntVec shift_right(IntVec v) {
+  return _mm256_srli_epi32(v, kBits);
+}
+inline IntVec shift_right(IntVec v, int bits) {
+  return _mm256_srl_epi32(v, _mm_cvtsi32_si128(bits));
+}
+inline IntVec bit_and(IntVec a, IntVec b) {
+  return _mm256_and_si256(a, b);
+}
+inline IntVec bit_or(IntVec a, IntVec b) {
+  return _mm256_or_si256(a, b);
+}
+/// (v & mask) | bits.
+inline IntVec and_or(IntVec v, IntVec mask, IntVec bits) {
+  return bit_or(bit_and(v, mask), bits);
+}
+inline IntVec add_int(IntVec a, IntVec b) {
+  return _mm256_add_epi32(a, b);
+}
+
+/// Widens kLanes numbers.
+inline Vec load_half(const std::uint16_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline Vec load_bfloat(const std::uint16_t* p) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return as_float(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+inline Vec load_int8(const std::int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+
+}  // namespace farthing::kernels::avx2

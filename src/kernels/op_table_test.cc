@@ -1,0 +1,258 @@
+// Every op in every variant that this machine runs, against kernels/reference. What a case says once holds
+// for every instruction set and every number of threads; vector instruction sets also agree with each other
+// to the last bit.
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "kernels/isa.h"
+#include "kernels/linalg.h"
+#include "kernels/linear.h"
+#include "kernels/reference/linalg.h"
+#include "kernels/reference/linear.h"
+
+namespace farthing::kernels {
+namespace {
+
+std::vector<float> random_values(std::int64_t count, std::uint32_t seed, float spread = 1.0f) {
+  std::mt19937 generator(seed);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& value : values) value = spread * (static_cast<float>(generator() >> 8) * 0x1p-23f - 1.0f);
+  return values;
+}
+
+/// Runs `op(values, pool)` on copies of `start` for every instruction set and several numbers of threads. All
+/// of them must leave the same bytes on one instruction set and on all vector instruction sets;
+/// `check(values, isa)` sees each result once.
+template <typename Op, typename Check>
+void for_every_variant(const std::vector<float>& start, const Op& op, const Check& check) {
+  std::vector<float> vector_result;
+  for (const Isa isa : runnable_isas()) {
+    const ForcedIsa forced(isa);
+    SCOPED_TRACE(isa_name(isa));
+    std::vector<float> first;
+    for (const int threads : {1, 2, 5}) {
+      ThreadPool pool(threads);
+      std::vector<float> values = start;
+      op(values, pool);
+      if (first.empty()) first = values;
+      ASSERT_EQ(std::memcmp(values.data(), first.data(), values.size() * sizeof(float)), 0)
+          << threads << " threads";
+    }
+    check(first, isa);
+    if (isa == Isa::kScalar) continue;
+    if (vector_result.empty()) vector_result = first;
+    EXPECT_EQ(std::memcmp(first.data(), vector_result.data(), first.size() * sizeof(float)), 0)
+        << "differs from avx2";
+  }
+}
+
+// ---- linear ----
+
+struct WeightCase {
+  std::string name;
+  DType dense = DType::kF32;  // with bits == 0
+  int bits = 0;
+  std::int64_t group_size = 0;  // 0: a scale per channel; -1: one scale
+  bool symmetric = true;
+  DType scale_type = DType::kF32;
+  bool activation_order = false;
+  NumberType type = NumberType::kInt;
+  std::int64_t block_rows = 0;
+};
+
+struct LinearShape {
+  std::int64_t m, n, k;
+};
+
+QuantizedMatrix random_quantized(const WeightCase& c, std::int64_t n, std::int64_t k) {
+  std::mt19937 generator(7);
+  QuantizedMatrix weight{.rows = n, .columns = k, .bits = c.bits, .type = c.type, .symmetric = c.symmetric};
+  weight.group_size = c.group_size > 0 ? c.group_size : k;
+  weight.granularity = c.block_rows > 0    ? Granularity::kBlock
+                       : c.group_size > 0  ? Granularity::kGroup
+                       : c.group_size == 0 ? Granularity::kChannel
+                                           : Granularity::kTensor;
+  weight.block_rows = std::max<std::int64_t>(1, c.block_rows);
+  const bool fp8 = c.type == NumberType::kFloat && c.bits == 8;
+  weight.codes = Tensor::empty(fp8                            ? DType::kF8E4M3
+                               : c.type == NumberType::kFloat ? DType::kU8
+                                                              : DType::kI8,
+                               {n, k});
+  const int highest = (1 << c.bits) - 1, offset = c.type == NumberType::kInt ? 1 << (c.bits - 1) : 0;
+  for (std::byte& code : weight.codes.mutable_bytes()) {
+    int value = static_cast<int>(generator() % static_cast<unsigned>(highest + 1)) - offset;
+    if (fp8 && (value & 0x7f) == 0x7f) value = 0;  // NaN
+    code = static_cast<std::byte>(value);
+  }
+  const std::int64_t scale_rows = (n + weight.rows_per_scale() - 1) / weight.rows_per_scale();
+  const std::int64_t groups = (k + weight.group_size - 1) / weight.group_size;
+  Tensor scales = Tensor::empty(DType::kF32, {scale_rows, groups});
+  for (std::int64_t i = 0; i < scales.numel(); ++i) {
+    scales.mutable_data<float>()[i] = 0.01f + 0.001f * static_cast<float>(generator() % 64);
+  }
+  weight.scales = from_float32(scales, c.scale_type);
+  if (!c.symmetric) {
+    weight.zero_points = Tensor::empty(DType::kI8, {scale_rows, groups});
+    for (std::byte& zero : weight.zero_points.mutable_bytes()) {
+      zero =
+          static_cast<std::byte>(static_cast<int>(generator() % static_cast<unsigned>(highest + 1)) - offset);
+    }
+  }
+  if (c.activation_order) {
+    weight.group_index = Tensor::empty(DType::kI32, {k});
+    std::int32_t* index = weight.group_index.mutable_data<std::int32_t>();
+    for (std::int64_t i = 0; i < k; ++i) index[i] = static_cast<std::int32_t>(i / weight.group_size);
+    std::shuffle(index, index + k, generator);
+  }
+  return weight;
+}
+
+void check_linear(const Tensor& values, const auto& pack, const LinearShape& s) {
+  const float* w = values.data<float>();
+  const std::vector<float> x = random_values(s.m * s.k, 1), bias = random_values(s.n, 2);
+  std::vector<float> expected(static_cast<std::size_t>(s.m * s.n)), bound(expected);
+  reference::linear(x.data(), s.m, w, s.n, s.k, bias.data(), expected.data(), s.n);
+  for (std::int64_t i = 0; i < s.m * s.n; ++i) {
+    double sum = 1e-30 + std::fabs(bias[i % s.n]);
+    for (std::int64_t k = 0; k < s.k; ++k)
+      sum += std::fabs(static_cast<double>(x[i / s.n * s.k + k]) * w[i % s.n * s.k + k]);
+    bound[i] = static_cast<float>(1e-5 * sum);
+  }
+  const std::vector<float> junk(expected.size(), -77.0f);
+  for_every_variant(
+      junk,
+      [&](std::vector<float>& y, ThreadPool& pool) {
+        linear(x.data(), s.m, pack(), bias.data(), y.data(), pool);
+      },
+      [&](const std::vector<float>& y, Isa) {
+        for (std::size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], expected[i], bound[i]) << "at " << i;
+        const Tensor unpacked = unpack_weight(pack());
+        for (std::int64_t i = 0; i < values.numel(); ++i)
+          ASSERT_EQ(unpacked.data<float>()[i], w[i]) << "unpacked " << i;
+        // A row does not depend on its company.
+        ThreadPool pool(2);
+        std::vector<float> alone(static_cast<std::size_t>(s.n));
+        linear(x.data() + (s.m - 1) * s.k, 1, pack(), bias.data(), alone.data(), pool);
+        EXPECT_EQ(std::memcmp(alone.data(), y.data() + (s.m - 1) * s.n, alone.size() * sizeof(float)), 0)
+            << "row alone";
+      });
+}
+
+class LinearOp : public testing::TestWithParam<WeightCase> {};
+
+TEST_P(LinearOp, MatchesReference) {
+  const WeightCase& c = GetParam();
+  constexpr LinearShape kShapes[] = {{1, 1, 1},     {1, 17, 33},   {1, 64, 256},   {1, 130, 515},
+                                     {2, 48, 300},  {3, 65, 70},   {5, 31, 96},    {7, 100, 257},
+                                     {14, 32, 512}, {15, 80, 128}, {29, 37, 1030}, {300, 70, 90}};
+  for (const LinearShape& s : kShapes) {
+    SCOPED_TRACE(fmt::format("m={} n={} k={}", s.m, s.n, s.k));
+    if (c.bits == 0) {
+      const Tensor weight = from_float32(Tensor::of<float>({s.n, s.k}, random_values(s.n * s.k, 3)), c.dense);
+      check_linear(
+          to_float32(weight), [&] { return pack_weight(weight); }, s);
+    } else {
+      const QuantizedMatrix weight = random_quantized(c, s.n, s.k);
+      check_linear(
+          reference::dequantize(weight), [&] { return pack_weight(weight); }, s);
+    }
+    if (HasFatalFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Weights, LinearOp,
+    testing::Values(
+        WeightCase{"f32"}, WeightCase{"bf16", DType::kBF16}, WeightCase{"f16", DType::kF16},
+        WeightCase{.name = "w4_group128", .bits = 4, .group_size = 128, .scale_type = DType::kBF16},
+        WeightCase{.name = "w4_group32_asymmetric",
+                   .bits = 4,
+                   .group_size = 32,
+                   .symmetric = false,
+                   .scale_type = DType::kF16},
+        WeightCase{.name = "w4_group64_ordered",
+                   .bits = 4,
+                   .group_size = 64,
+                   .symmetric = false,
+                   .activation_order = true},
+        WeightCase{.name = "w4_group20", .bits = 4, .group_size = 20, .symmetric = false},
+        WeightCase{.name = "w4_group7", .bits = 4, .group_size = 7},
+        WeightCase{.name = "w4_group1", .bits = 4, .group_size = 1},
+        WeightCase{.name = "w4_group300", .bits = 4, .group_size = 300},
+        WeightCase{.name = "w4_channel", .bits = 4},
+        WeightCase{.name = "w4_tensor", .bits = 4, .group_size = -1},
+        WeightCase{.name = "w2_group16", .bits = 2, .group_size = 16},
+        WeightCase{.name = "w3_group64", .bits = 3, .group_size = 64, .symmetric = false},
+        WeightCase{.name = "w5_group32", .bits = 5, .group_size = 32},
+        WeightCase{.name = "w6_group32", .bits = 6, .group_size = 32},
+        WeightCase{.name = "w7_group9", .bits = 7, .group_size = 9, .symmetric = false},
+        WeightCase{.name = "w8_channel", .bits = 8},
+        WeightCase{.name = "w8_tensor_asymmetric", .bits = 8, .group_size = -1, .symmetric = false},
+        WeightCase{.name = "w8_group128",
+                   .bits = 8,
+                   .group_size = 128,
+                   .symmetric = false,
+                   .scale_type = DType::kBF16},
+        WeightCase{.name = "w8_group32_ordered", .bits = 8, .group_size = 32, .activation_order = true},
+        WeightCase{.name = "w8_block", .bits = 8, .group_size = 32, .block_rows = 24},
+        WeightCase{.name = "fp8_channel", .bits = 8, .type = NumberType::kFloat},
+        WeightCase{
+            .name = "fp8_block", .bits = 8, .group_size = 128, .type = NumberType::kFloat, .block_rows = 128},
+        WeightCase{.name = "fp4_group16", .bits = 4, .group_size = 16, .type = NumberType::kFloat}),
+    [](const auto& info) { return info.param.name; });
+
+// ---- linear algebra ----
+
+TEST(GramOp, MatchesReference) {
+  constexpr std::pair<std::int64_t, std::int64_t> kShapes[] = {{1, 1},    {5, 17},    {64, 48},
+                                                               {300, 33}, {257, 130}, {40, 301}};
+  for (const auto& [tokens, size] : kShapes) {
+    SCOPED_TRACE(fmt::format("tokens={} size={}", tokens, size));
+    const std::vector<float> x = random_values(tokens * size, 4), start = random_values(size * size, 5);
+    std::vector<float> expected = start;
+    reference::accumulate_gram(x.data(), tokens, size, 0.25f, expected.data(), 0, size);
+    for_every_variant(
+        start,
+        [&](std::vector<float>& h, ThreadPool& pool) {
+          accumulate_gram(x.data(), tokens, size, 0.25f, h.data(), pool);
+        },
+        [&](const std::vector<float>& h, Isa) {
+          for (std::int64_t i = 0; i < size * size; ++i) {
+            if (i % size < i / size) {
+              ASSERT_EQ(h[i], start[i]) << "the lower triangle is left alone";
+            }
+            ASSERT_NEAR(h[i], expected[i], 1e-5 * static_cast<double>(tokens) + 1e-6);
+          }
+        });
+  }
+}
+
+TEST(SubtractProductOp, MatchesReference) {
+  struct Shape {
+    std::int64_t m, n, k;
+  };
+  for (const auto& [m, n, k] :
+       {Shape{1, 1, 1}, Shape{1, 40, 9}, Shape{13, 50, 128}, Shape{31, 17, 300}, Shape{260, 64, 40}}) {
+    SCOPED_TRACE(fmt::format("m={} n={} k={}", m, n, k));
+    const std::int64_t a_stride = k + 3, b_stride = n + 5, c_stride = n + 2;
+    const std::vector<float> a = random_values(m * a_stride, 6), b = random_values(k * b_stride, 7),
+                             start = random_values(m * c_stride, 8);
+    std::vector<float> expected = start;
+    reference::subtract_product(a.data(), a_stride, b.data(), b_stride, m, n, k, expected.data(), c_stride);
+    for_every_variant(
+        start,
+        [&](std::vector<float>& c, ThreadPool& pool) {
+          subtract_product(a.data(), a_stride, b.data(), b_stride, m, n, k, c.data(), c_stride, pool);
+        },
+        [&](const std::vector<float>& c, Isa) {
+          for (std::size_t i = 0; i < c.size(); ++i)
+            ASSERT_NEAR(c[i], expected[i], 1e-5 * static_cast<double>(k));
+        });
+  }
+}
+
+}  // namespace
+}  // namespace farthing::kernels
