@@ -1,4 +1,5 @@
 // Weights of a checkpoint under canonical names.
+#include <algorithm>
 #include <map>
 #include <regex>
 #include <set>
@@ -8,6 +9,19 @@
 #include "models/model.h"
 
 namespace farthing::models {
+namespace {
+
+void require_shape(const Shape& shape, const Shape& expected, const std::filesystem::path& file,
+                   const std::string& tensor) {
+  FARTHING_REQUIRE(shape == expected, Code::kCorruptData, "a tensor has another shape than config.json says",
+                   {{"file", file.string()},
+                    {"tensor", tensor},
+                    {"shape", to_string(shape)},
+                    {"expected", to_string(expected)}},
+                   "config.json may belong to another model");
+}
+
+}  // namespace
 
 struct CheckpointSource::Index {
   Index(std::shared_ptr<const checkpoint::Checkpoint> file, const nn::ModelSpec& model)
@@ -17,6 +31,7 @@ struct CheckpointSource::Index {
     reader = formats::detect(*checkpoint, checkpoint->config(), [names = spec](std::string_view module) {
       return canonical_name(names, module);
     });
+    // Class names are enough: only Conv1D is stored the other way round.
     for (const ModuleInfo& linear : linears_of(spec))
       if (linear.class_name == "Conv1D") transposed.insert(linear.path);
   }
@@ -27,12 +42,37 @@ struct CheckpointSource::Index {
     return at == file_names.end() ? nullptr : &at->second;
   }
 
+  /// The spelling of the file.
+  std::string file_name(std::string_view canonical) const;
+
+  bool is_quantized(const DeclaredTensor& declared) const {
+    return !declared.module.empty() && reader->is_quantized(file_name(declared.module));
+  }
+
+  /// The shape that a dense file would have.
+  Shape quantized_shape(const DeclaredTensor& declared) const {
+    const formats::WeightDescription weight = reader->describe(file_name(declared.module));
+    if (transposed.contains(declared.module)) return {weight.columns, weight.rows};
+    return {weight.rows, weight.columns};
+  }
+
   std::shared_ptr<const checkpoint::Checkpoint> checkpoint;
   nn::ModelSpec spec;
   std::map<std::string, std::string, std::less<>> file_names;  // by canonical tensor name
   std::set<std::string, std::less<>> transposed;               // modules stored [in, out]
   std::unique_ptr<formats::WeightReader> reader;
 };
+
+std::string CheckpointSource::Index::file_name(std::string_view canonical) const {
+  if (const std::string* tensor = find(canonical)) return *tensor;
+  // A module: what its first tensor is called in the file, without the part that both spellings end with.
+  const std::string below = std::string(canonical) + ".";
+  const auto first = file_names.lower_bound(below);
+  if (first == file_names.end() || !first->first.starts_with(below)) return std::string(canonical);
+  const std::string_view ending = std::string_view(first->first).substr(canonical.size());
+  if (!first->second.ends_with(ending)) return std::string(canonical);  // a level that the file does not have
+  return first->second.substr(0, first->second.size() - ending.size());
+}
 
 CheckpointSource::CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint,
                                    const nn::ModelSpec& spec)
@@ -71,27 +111,16 @@ void CheckpointSource::release(std::string_view prefix) const {
 }
 
 std::string CheckpointSource::file_name(std::string_view canonical) const {
-  if (const std::string* tensor = index_->find(canonical)) return *tensor;
-  // A module: what its first tensor is called in the file, without the part that both spellings end with.
-  const std::string below = std::string(canonical) + ".";
-  const auto first = index_->file_names.lower_bound(below);
-  if (first == index_->file_names.end() || !first->first.starts_with(below)) return std::string(canonical);
-  const std::string_view ending = std::string_view(first->first).substr(canonical.size());
-  FARTHING_CHECK(first->second.ends_with(ending), "{} is called {}", first->first, first->second);
-  return first->second.substr(0, first->second.size() - ending.size());
+  return index_->file_name(canonical);
 }
 
 std::vector<std::string> CheckpointSource::unexplained() const {
   std::set<std::string> used;  // in the file's spelling
   for_each_tensor(index_->spec, [&](const DeclaredTensor& declared) {
     if (const std::string* name = index_->find(declared.name)) used.insert(*name);
-    if (declared.module.empty()) return;
-    const std::string module = file_name(declared.module);
-    if (index_->reader->is_quantized(module))
-      used.merge([&] {
-        const std::vector<std::string> names = index_->reader->tensors_of(module);
-        return std::set<std::string>(names.begin(), names.end());
-      }());
+    if (!index_->is_quantized(declared)) return;
+    const std::vector<std::string> parts = index_->reader->tensors_of(file_name(declared.module));
+    used.insert(parts.begin(), parts.end());
   });
   if (index_->spec.decoder.tie_word_embeddings)
     used.insert(file_name(index_->spec.decoder.lm_head + ".weight"));
@@ -100,7 +129,10 @@ std::vector<std::string> CheckpointSource::unexplained() const {
   for (const std::string& pattern : index_->spec.ignored_tensors) leftovers.emplace_back(pattern);
   std::vector<std::string> result;
   for (const checkpoint::TensorInfo& info : index_->checkpoint->tensors()) {
-    const auto matches = [&](const std::regex& leftover) { return std::regex_match(info.name, leftover); };
+    const auto matches = [&](const std::regex& leftover) {
+      constexpr std::size_t kLongestName = 512;  // std::regex recurses once per character
+      return info.name.size() <= kLongestName && std::regex_match(info.name, leftover);
+    };
     if (!used.contains(info.name) && std::none_of(leftovers.begin(), leftovers.end(), matches))
       result.push_back(info.name);
   }
@@ -109,17 +141,15 @@ std::vector<std::string> CheckpointSource::unexplained() const {
 
 void CheckpointSource::require_complete() const {
   for_each_tensor(index_->spec, [&](const DeclaredTensor& declared) {
-    if (!declared.module.empty() && index_->reader->is_quantized(file_name(declared.module))) return;
+    if (index_->is_quantized(declared)) {
+      require_shape(index_->quantized_shape(declared), declared.shape, index_->checkpoint->directory(),
+                    file_name(declared.module));
+      return;
+    }
     const std::string* name = index_->find(declared.name);
     if (name == nullptr) tensor(declared.name);  // throws, with the nearest name
     const checkpoint::TensorInfo& info = index_->checkpoint->at(*name);
-    FARTHING_REQUIRE(info.shape == declared.shape, Code::kCorruptData,
-                     "a tensor has another shape than config.json says",
-                     {{"file", info.file.string()},
-                      {"tensor", *name},
-                      {"shape", to_string(info.shape)},
-                      {"expected", to_string(declared.shape)}},
-                     "config.json may belong to another model");
+    require_shape(info.shape, declared.shape, info.file, *name);
     FARTHING_REQUIRE(is_floating_point(info.dtype), Code::kCorruptData, "a weight is stored as integers",
                      {{"file", info.file.string()}, {"tensor", *name}, {"dtype", dtype_name(info.dtype)}},
                      "the checkpoint may be quantized, with its quantization_config missing");

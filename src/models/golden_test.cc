@@ -3,12 +3,11 @@
 // always run.
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 
 #include <gtest/gtest.h>
 
 #include "models/model.h"
+#include "models/test_data.h"
 
 namespace farthing::models {
 namespace {
@@ -56,13 +55,6 @@ ThreadPool& pool() {
   return pool;
 }
 
-// The folder of a case: the full fixtures if they are here, else the small selection of the repository.
-fs::path case_folder(const std::string& name) {
-  if (const char* fixtures = std::getenv("FARTHING_FIXTURES"))
-    return fs::path(fixtures) / "fixtures" / "families" / name;
-  return fs::path(FARTHING_SOURCE_DIR) / "tests" / "data" / "families" / name;
-}
-
 Ids to_ids(const Tensor& row) {
   const auto values = row.span<std::int64_t>();
   return Ids(values.begin(), values.end());
@@ -83,7 +75,7 @@ struct Sequence {
 class Golden : public testing::TestWithParam<std::string_view> {
  protected:
   void SetUp() override {
-    folder_ = case_folder(std::string(GetParam()));
+    folder_ = family_folder(std::string(GetParam()));
     if (!fs::exists(folder_)) GTEST_SKIP() << folder_ << " is not here; set FARTHING_FIXTURES";
     expected_.emplace(checkpoint::Checkpoint::open(folder_ / "expected.safetensors"));
     tolerance_ = read_json(folder_ / "case.json").at("tolerance").at("logits_abs").get<float>();
@@ -267,6 +259,87 @@ TEST_P(Golden, RaggedBatch) {
 TEST_P(Golden, EveryTensorIsExplained) {
   const auto& source = dynamic_cast<const CheckpointSource&>(model_->source());
   EXPECT_EQ(source.unexplained(), std::vector<std::string>{});
+}
+
+// The weights of a model with a scale moved along every folding pair.
+class FoldedSource : public nn::WeightSource {
+ public:
+  FoldedSource(const nn::WeightSource& source, const std::vector<FoldingPair>& pairs) : source_(source) {
+    for (const FoldingPair& pair : pairs) {
+      for (const std::string& path : pair.balance) ++readers_[path];
+      const std::int64_t size = std::get<Tensor>(source.linear_weight(pair.balance.front())).dim(1);
+      std::vector<float> scale(static_cast<std::size_t>(size));
+      for (std::size_t i = 0; i < scale.size(); ++i) scale[i] = 0.5f + 0.25f * static_cast<float>(i * 7 % 5);
+      smooth_[pair.smooth] = {scale, pair.weight_offset};
+      for (const std::string& path : pair.balance) balance_[path] = scale;
+    }
+  }
+
+  // Every linear takes one scale at most.
+  bool consistent() const {
+    return std::all_of(readers_.begin(), readers_.end(),
+                       [](const auto& reader) { return reader.second == 1; });
+  }
+
+  bool has(std::string_view tensor) const override { return source_.has(tensor); }
+
+  Tensor tensor(std::string_view name) const override {
+    const std::size_t dot = name.rfind('.');
+    const auto smooth = smooth_.find(std::string(name.substr(0, dot)));
+    if (smooth == smooth_.end()) return source_.tensor(name);
+    Tensor result = to_float32(source_.tensor(name)).clone();
+    const auto& [scale, offset] = smooth->second;
+    const float shift = name.ends_with(".weight") ? offset : 0.0f;
+    const std::int64_t first = result.numel() - static_cast<std::int64_t>(scale.size());
+    for (std::size_t i = 0; i < scale.size(); ++i) {
+      float& value = result.mutable_data<float>()[first + static_cast<std::int64_t>(i)];
+      value = (value + shift) / scale[i] - shift;
+    }
+    return result;
+  }
+
+  std::variant<Tensor, QuantizedMatrix> linear_weight(std::string_view module) const override {
+    Tensor weight = to_float32(std::get<Tensor>(source_.linear_weight(module))).clone();
+    const std::int64_t rows = weight.dim(0), columns = weight.dim(1);
+    float* values = weight.mutable_data<float>();
+    if (const auto smooth = smooth_.find(std::string(module)); smooth != smooth_.end()) {
+      const std::vector<float>& scale = smooth->second.first;
+      const std::int64_t first = rows - static_cast<std::int64_t>(scale.size());
+      for (std::int64_t i = first * columns; i < rows * columns; ++i)
+        values[i] /= scale[static_cast<std::size_t>(i / columns - first)];
+    }
+    if (const auto balance = balance_.find(std::string(module)); balance != balance_.end())
+      for (std::int64_t i = 0; i < rows * columns; ++i)
+        values[i] *= balance->second[static_cast<std::size_t>(i % columns)];
+    return weight;
+  }
+
+ private:
+  const nn::WeightSource& source_;
+  std::map<std::string, std::pair<std::vector<float>, float>> smooth_;
+  std::map<std::string, std::vector<float>> balance_;
+  std::map<std::string, int> readers_;
+};
+
+// Moving a scale along every folding pair at once leaves the model as it is.
+TEST_P(Golden, FoldingPairsKeepTheModel) {
+  const auto folded =
+      std::make_shared<const FoldedSource>(model_->source(), folding_pairs_of(model_->spec()));
+  EXPECT_TRUE(folded->consistent());
+  const Model original = *model_;
+  model_.emplace(original.spec(), folded);
+  check_forward(has("one.logits") ? "one." : "");
+}
+
+// The walk over the declaration and the blocks themselves agree about linears, their order and their sizes.
+TEST_P(Golden, DeclaredLinearsAreThoseOfTheBlocks) {
+  std::vector<std::string> declared, built;
+  for (const ModuleInfo& linear : linears_of(model_->spec()))
+    if (linear.block >= 0) declared.push_back(linear.path);
+  for (std::size_t i = 0; i < model_->spec().decoder.blocks.size(); ++i)
+    for (const nn::Linear* linear : model_->block(static_cast<std::int64_t>(i)).linears())
+      built.push_back(linear->path());
+  EXPECT_EQ(declared, built);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::ValuesIn(kCases), [](const auto& info) {

@@ -7,10 +7,11 @@ namespace farthing::models {
 nn::MoeSpec mixture(const Config& config, std::string name, std::string class_name, nn::MlpSpec expert,
                     std::string_view experts_key, std::int64_t default_experts,
                     std::int64_t default_experts_per_token) {
-  constexpr std::int64_t kMostExperts = 4096;
+  constexpr std::int64_t kMostExperts = 1 << 16;  // in all layers: a nonsense value shall do no harm
+  const std::int64_t num_layers = config.num_layers("num_hidden_layers", 32);
   const std::int64_t num_experts = config.size(experts_key, default_experts);
   const std::int64_t per_token = config.size("num_experts_per_tok", default_experts_per_token);
-  config.require(num_experts <= kMostExperts, experts_key,
+  config.require(num_experts <= kMostExperts / num_layers, experts_key,
                  "the model configuration asks for too many experts");
   config.require(per_token <= num_experts, "num_experts_per_tok",
                  "a token cannot go to more experts than there are");

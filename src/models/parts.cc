@@ -45,8 +45,10 @@ HeadCounts head_counts(const Config& config, std::int64_t hidden_size, std::int6
                        std::int64_t default_key_value_heads, std::int64_t default_head_dim) {
   HeadCounts counts{};
   counts.num_heads = config.size("num_attention_heads", default_heads);
-  counts.num_key_value_heads = config.size(
-      "num_key_value_heads", default_key_value_heads == 0 ? counts.num_heads : default_key_value_heads);
+  // An explicit null means as many as heads, whatever the class assumes of a missing key.
+  const bool as_many = default_key_value_heads == 0 || config.mentions("num_key_value_heads");
+  counts.num_key_value_heads =
+      config.size("num_key_value_heads", as_many ? counts.num_heads : default_key_value_heads);
   if (config.has("head_dim") || default_head_dim != 0)
     counts.head_dim = config.size("head_dim", default_head_dim);
   return checked_heads(config, "num_attention_heads", hidden_size, counts);

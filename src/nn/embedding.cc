@@ -66,6 +66,7 @@ Embedding::Embedding(const DecoderSpec& spec, const WeightSource& source)
 
 void Embedding::forward(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions,
                         std::int64_t placeholder, float* out, ThreadPool& pool) const {
+  FARTHING_CHECK(ids.size() == positions.size(), "{} ids at {} positions", ids.size(), positions.size());
   const auto rows = static_cast<std::int64_t>(ids.size());
   if (project_in_) {
     Tensor narrow = Tensor::empty(DType::kF32, {rows, tokens_.width()});
@@ -81,7 +82,7 @@ void Embedding::forward(std::span<const std::int32_t> ids, std::span<const std::
 void Embedding::look_up(std::span<const std::int32_t> ids, std::int64_t placeholder, float* out,
                         ThreadPool& pool) const {
   for (const std::int32_t id : ids)
-    FARTHING_REQUIRE((id >= 0 && id < tokens_.num_rows()) || id == placeholder, Code::kInvalidArgument,
+    FARTHING_REQUIRE(id >= 0 && (id < tokens_.num_rows() || id == placeholder), Code::kInvalidArgument,
                      "a token id is outside the vocabulary", {{"id", id}, {"vocab_size", tokens_.num_rows()}},
                      "the tokenizer does not belong to this model");
   pool.parallel_for(static_cast<std::int64_t>(ids.size()), 64, [&](std::int64_t begin, std::int64_t end) {
