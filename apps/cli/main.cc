@@ -12,7 +12,9 @@ int main(int argc, char** argv) {
   add_bench(app);
   add_verify(app);
   add_forward(app);
+  add_inspect(app);
   add_tokenize(app);
+  add_template(app);
   add_doctor(app);
   return app.run(argc, argv);
 }
