@@ -1,5 +1,5 @@
-// CLIPImageProcessor and its like: resize, crop the centre, rescale, normalise; pixel_values [images, 3,
-// height, width].
+// CLIPImageProcessor and its like: resize, crop the centre, rescale, normalise;
+// pixel_values [images, 3, height, width].
 #include <algorithm>
 
 #include "base/error.h"

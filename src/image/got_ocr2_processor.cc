@@ -1,6 +1,6 @@
 // GotOcr2ImageProcessor (GOT-OCR2, InternVL, Aya Vision): one square, or the picture stretched onto the grid
-// of squares closest to its shape plus a thumbnail; pixel_values [tiles of all images, 3, height, width],
-// num_patches [images].
+// of squares closest to its shape plus a thumbnail;
+// pixel_values [tiles of all images, 3, height, width], num_patches [images].
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -1,6 +1,6 @@
 // Idefics3ImageProcessor and SmolVLMImageProcessor: the picture enlarged to whole tiles, cut, and the whole
-// once more; pixel_values [1, tiles of all images, 3, edge, edge], pixel_attention_mask [1, tiles, edge,
-// edge] (all ones).
+// once more; pixel_values [1, tiles of all images, 3, edge, edge] and
+// pixel_attention_mask [1, tiles, edge, edge], which is all ones.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

@@ -181,8 +181,7 @@ Raster read_jpeg(std::span<const std::byte> bytes, std::string_view origin) {
   raster.pixels.resize(static_cast<std::size_t>(raster.width) * raster.height * 3);
   read_rows(decompressor, raster, origin);
 
-  // A baseline file that lost only its last marker is whole; scans that follow one another may be missing
-  // unseen.
+  // A baseline file that lost only its last marker is whole; of several scans some may be missing unseen.
   const bool several_scans = jpeg_has_multiple_scans(&info) || info.arith_code;
   if (decompressor.ran_dry && (decompressor.data_missing || several_scans))
     throw corrupt_image("JPEG", origin, "the file ends before the picture does");

@@ -1,7 +1,7 @@
 // Llama4ImageProcessor: the picture on the best grid of tiles, never enlarged beyond one tile, and the whole
 // once more; pixel_values [tiles of all images, 3, edge, edge] rounded to bfloat16, aspect_ratios [images, 2]
-// (rows, columns). transformers has this processor on torchvision only, whose resize differs from PIL's by
-// one step of 255 at most.
+// (rows, columns). transformers has this processor on torchvision
+// only, whose resize differs from PIL's by a step or two of 255 in a few pixels.
 #include <algorithm>
 #include <cmath>
 

@@ -1,6 +1,6 @@
 // LlavaNextImageProcessor: the whole picture, and the tiles of a version fitted into the best of several
-// canvases; pixel_values [images, most tiles, 3, edge, edge] and image_sizes [images, 2] (height, width as
-// given).
+// canvases; pixel_values [images, most tiles, 3, edge, edge] and image_sizes [images, 2], the
+// height and width as given.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -77,8 +77,8 @@ class MllamaProcessor : public ImageProcessor {
                     static_cast<double>(grid.columns * edge_) / picture.width);
   }
 
-  // The grid that enlarges the picture least or, where none is large enough, shrinks it least; the smallest
-  // of equals.
+  // The grid that enlarges the picture least or, if none is large enough, shrinks it least; the smallest of
+  // several.
   std::size_t best_grid(const Size& picture) const {
     const auto is_better = [&](const Grid& left, const Grid& right) {
       const double a = scale_on(left, picture);

@@ -20,7 +20,7 @@ struct SizeOption {
 };
 
 /// What happens to every picture. The values here are those of BaseImageProcessor; each kind sets its own
-/// defaults.
+/// defaults. The key do_convert_rgb is not read: pictures are RGB once they are decoded.
 struct Options {
   bool do_resize = true;
   SizeOption size;

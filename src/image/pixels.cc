@@ -37,8 +37,7 @@ Size within_box(const Size& from, int max_height, int max_width) {
   return {to_edge(from.height * scale), to_edge(from.width * scale)};
 }
 
-// One axis of a centre crop: where the visible part begins in the picture and in the crop, and how long it
-// is.
+// One axis of a centre crop: where the visible part begins in picture and crop, and its length.
 struct CropAxis {
   int from;
   int to;

@@ -1,5 +1,4 @@
-// The steps that processors are made of: target sizes, crops and pads of 8-bit pictures, and their way to
-// floats.
+// What processors are made of: target sizes, crops and pads of 8-bit pictures, and their way to floats.
 #pragma once
 
 #include <array>

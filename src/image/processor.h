@@ -1,6 +1,5 @@
 // Image processors: what Hugging Face transformers makes of pictures before the vision tower sees them,
-// chosen and configured by a checkpoint's preprocessor_config.json. The arithmetic is that of the PIL
-// processors.
+// chosen and configured by a checkpoint's preprocessor_config.json. The arithmetic is that of PIL and numpy.
 #pragma once
 
 #include <filesystem>

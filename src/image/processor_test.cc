@@ -270,9 +270,9 @@ TEST(ImageProcessor, SettingsOfTransformers5) {
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "image-processor-settings";
   std::filesystem::create_directories(folder);
   write_text_atomically(folder / "preprocessor_config.json", R"({"image_processor_type": "Nonsense"})");
-  write_text_atomically(
-      folder / "processor_config.json",
-      R"({"image_processor": {"image_processor_type": "SiglipImageProcessorFast", "size": {"height": 8, "width": 6}}})");
+  write_text_atomically(folder / "processor_config.json",
+                        R"({"image_processor": {"image_processor_type": "SiglipImageProcessorFast",
+                                                "size": {"height": 8, "width": 6}}})");
   const Image image = gradient(20, 20);
   EXPECT_EQ(ImageProcessor::open(folder)->process({&image, 1}).tensors.at("pixel_values").shape(),
             (Shape{1, 3, 8, 6}));

@@ -1,6 +1,6 @@
 // Qwen2VLImageProcessor (Qwen2-VL, 2.5-VL, 3-VL): sizes in whole merged patches within bounds on the area,
-// and the picture as a matrix of patches; pixel_values [patches, 3 * frames * patch * patch] and
-// image_grid_thw [images, 3].
+// and the picture as a matrix of patches;
+// pixel_values [patches, 3 * frames * patch * patch] and image_grid_thw [images, 3].
 #include <algorithm>
 #include <cmath>
 
@@ -104,8 +104,7 @@ class Qwen2VlProcessor : public ImageProcessor {
     return {to_edge(height), to_edge(width)};
   }
 
-  // One row per patch. Patches that will be merged follow one another: block row, block column, row, column
-  // in the block.
+  // One row per patch. Patches that will be merged follow one another: block by block, and row by row in it.
   float* write_patches(const Image& image, float* to) const {
     const int block = patch_ * merge_;
     for (int block_y = 0; block_y < image.height; block_y += block)

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "image/image.h"
