@@ -27,9 +27,9 @@ DecoderPtr make_decoder(const Json& description);
 /// The decoder of byte-level vocabularies.
 DecoderPtr make_byte_level_decoder();
 
-/// The decoder of SentencePiece vocabularies: U+2581 is a space, byte tokens are bytes, and with
-/// `strip_prefix` one space at the start of the text goes away.
-DecoderPtr make_sentencepiece_decoder(bool strip_prefix);
+/// The decoder of SentencePiece vocabularies: U+2581 is a space, byte tokens are bytes, and up to
+/// `max_leading_spaces` at the start of the text go away.
+DecoderPtr make_sentencepiece_decoder(std::size_t max_leading_spaces);
 
 /// Removes spaces before punctuation and English contractions, as old tokenizers did after decoding.
 std::string clean_up_spaces(std::string text);

@@ -246,12 +246,12 @@ DecoderPtr make_byte_level_decoder() {
   return std::make_unique<ByteLevel>();
 }
 
-DecoderPtr make_sentencepiece_decoder(bool strip_prefix) {
+DecoderPtr make_sentencepiece_decoder(std::size_t max_leading_spaces) {
   std::vector<DecoderPtr> stages;
   stages.push_back(std::make_unique<Replace>(Regex::literal(kMetaspace), " "));
   stages.push_back(std::make_unique<ByteFallback>());
   stages.push_back(std::make_unique<Fuse>());
-  if (strip_prefix) stages.push_back(std::make_unique<Strip>(" ", 1, 0));
+  stages.push_back(std::make_unique<Strip>(" ", max_leading_spaces, 0));
   return std::make_unique<Sequence>(std::move(stages));
 }
 

@@ -25,14 +25,15 @@ ModelPtr make_bpe(const Json& description, ModelTables tables) {
 }
 
 ModelPtr make_unigram(const Json& description, ModelTables tables) {
-  std::optional<std::int32_t> unk_id;
+  UnigramOptions options;
+  options.byte_fallback = field_or<bool>(description, "byte_fallback", false);
   if (find_field(description, "unk_id") != nullptr) {
     const auto id = require_field<std::int64_t>(description, "unk_id");
     if (id < 0 || id > Vocabulary::kMaxId) throw_bad_field(description, "unk_id", "the id of a token");
-    unk_id = static_cast<std::int32_t>(id);
+    options.unk_id = static_cast<std::int32_t>(id);
   }
-  return std::make_unique<Unigram>(std::move(tables.vocabulary), std::move(tables.scores), unk_id,
-                                   field_or<bool>(description, "byte_fallback", false));
+  return std::make_unique<Unigram>(std::move(tables.vocabulary), std::move(tables.scores),
+                                   std::move(options));
 }
 
 ModelPtr make_word_piece(const Json& description, ModelTables tables) {

@@ -224,15 +224,16 @@ class SentencePiece : public Normalizer {
   explicit SentencePiece(SentencePieceNormalization options) : options_(std::move(options)) {}
 
   void apply(NormalizedText& text) const override {
+    if (text.text.empty()) return;
     std::string result = mapped(text.text);
-    if (options_.remove_extra_whitespaces) remove_extra_spaces(result);
-    const bool wants_prefix = options_.add_dummy_prefix && !result.empty();
-    if (wants_prefix && !options_.prefix_only_at_start) {
-      result.insert(0, 1, ' ');
-    } else if (wants_prefix && text.at_start && !result.starts_with(' ') && !result.starts_with(kMetaspace)) {
+    if (options_.remove_extra_whitespaces) collapse_spaces(result);
+    const bool has_prefix = result.starts_with(' ') || result.starts_with(kMetaspace);
+    if (options_.add_dummy_prefix && (!options_.prefix_only_at_start || (text.at_start && !has_prefix))) {
       result.insert(0, 1, ' ');
     }
-    text.text = options_.escape_whitespaces ? escaped(result) : std::move(result);
+    if (options_.escape_whitespaces) result = escaped(result);
+    if (options_.remove_extra_whitespaces) remove_trailing_spaces(result);
+    text.text = std::move(result);
   }
 
  private:
@@ -249,13 +250,18 @@ class SentencePiece : public Normalizer {
     return result;
   }
 
-  static void remove_extra_spaces(std::string& text) {
+  /// Leaves one space of every run, and none at the start.
+  static void collapse_spaces(std::string& text) {
     std::size_t kept = 0;
     for (const char c : text) {
       if (c != ' ' || (kept > 0 && text[kept - 1] != ' ')) text[kept++] = c;
     }
-    if (kept > 0 && text[kept - 1] == ' ') --kept;
     text.resize(kept);
+  }
+
+  void remove_trailing_spaces(std::string& text) const {
+    const std::string_view space = options_.escape_whitespaces ? kMetaspace : " ";
+    while (text.ends_with(space)) text.resize(text.size() - space.size());
   }
 
   static std::string escaped(std::string_view text) {

@@ -161,10 +161,12 @@ ModelPtr make_unigram_model(const SentencePieceModel& model) {
     scores.push_back(piece.score);
     unused.push_back(piece.type != PieceType::kNormal && piece.type != PieceType::kUserDefined);
   }
-  std::optional<std::int32_t> unk_id;
-  if (find_piece(model, model.unk_id) != nullptr) unk_id = static_cast<std::int32_t>(model.unk_id);
-  return std::make_unique<Unigram>(make_vocabulary(model.pieces), std::move(scores), unk_id,
-                                   model.byte_fallback, unused);
+  UnigramOptions options;
+  if (find_piece(model, model.unk_id) != nullptr) options.unk_id = static_cast<std::int32_t>(model.unk_id);
+  options.byte_fallback = model.byte_fallback;
+  options.single_precision = true;
+  options.unused = std::move(unused);
+  return std::make_unique<Unigram>(make_vocabulary(model.pieces), std::move(scores), std::move(options));
 }
 
 void add_special_pieces(const SentencePieceModel& model, Tokenizer::Parts& parts) {
@@ -200,7 +202,11 @@ Tokenizer::Parts read_sentencepiece_model(const std::filesystem::path& file, con
   Tokenizer::Parts parts;
   parts.model = is_bpe ? make_bpe_model(model) : make_unigram_model(model);
   add_special_pieces(model, parts);
-  parts.decoder = make_sentencepiece_decoder(model.normalization.add_dummy_prefix);
+  const bool strips_all =
+      model.normalization.add_dummy_prefix && model.normalization.remove_extra_whitespaces;
+  parts.decoder = make_sentencepiece_decoder(strips_all                             ? SIZE_MAX
+                                             : model.normalization.add_dummy_prefix ? 1
+                                                                                    : 0);
   // Transformers calls it the legacy behavior that every stretch of text between special tokens gets the
   // prefix.
   model.normalization.prefix_only_at_start = !config.legacy.value_or(true);

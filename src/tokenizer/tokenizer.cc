@@ -82,22 +82,30 @@ class Encoder {
   void encode_piece(std::string_view piece) {
     const std::size_t size = ids_.size();
     words_.append_ids(piece, ids_);
-    if (parse_special_ || !spells_special_token(piece, size)) return;
-    // Some models know control tokens as words. Plain text must not become one: take the piece apart.
+    if (parse_special_) return;
+    // Some models know control tokens as words. Plain text must not become one: cut behind its first
+    // character.
+    const auto cut = end_of_first_character(piece, size);
+    if (!cut) return;
     ids_.resize(size);
-    for (std::size_t i = 0; i < piece.size();) {
-      const std::size_t length = code_point_at(piece, i).length;
-      parts_.model->tokenize(piece.substr(i, length), ids_);
-      i += length;
-    }
+    encode_piece(piece.substr(0, *cut));
+    encode_piece(piece.substr(*cut));
   }
 
-  /// Whether an id from `begin` on is a special token that the piece spells out (and not the unknown token).
-  bool spells_special_token(std::string_view piece, std::size_t begin) const {
-    return std::any_of(ids_.begin() + static_cast<std::ptrdiff_t>(begin), ids_.end(), [&](std::int32_t id) {
-      const AddedToken* token = parts_.added_tokens.find(id);
-      return token != nullptr && token->special && piece.find(token->content) != std::string_view::npos;
-    });
+  /// Looks from id number `begin` on for a special token (but the unknown one) that the piece spells out, and
+  /// returns where in the piece the first character of its first occurrence ends.
+  std::optional<std::size_t> end_of_first_character(std::string_view piece, std::size_t begin) const {
+    const auto unknown = parts_.roles.find("unk_token");
+    for (std::size_t i = begin; i < ids_.size(); ++i) {
+      const AddedToken* token = parts_.added_tokens.find(ids_[i]);
+      if (token == nullptr || !token->special) continue;
+      if (unknown != parts_.roles.end() && token->content == unknown->second) continue;
+      const std::size_t found = piece.find(token->content);
+      if (found == std::string_view::npos) continue;
+      const std::size_t cut = found + code_point_at(piece, found).length;
+      if (cut < piece.size()) return cut;
+    }
+    return std::nullopt;
   }
 
   const Tokenizer::Parts& parts_;

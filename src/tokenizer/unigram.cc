@@ -24,26 +24,22 @@ struct BestPath {
 
 }  // namespace
 
-Unigram::Unigram(Vocabulary vocabulary, std::vector<double> scores, std::optional<std::int32_t> unk_id,
-                 bool byte_fallback, const std::vector<bool>& unused)
-    : Model(std::move(vocabulary)),
-      scores_(std::move(scores)),
-      unk_id_(unk_id),
-      byte_fallback_(byte_fallback) {
+Unigram::Unigram(Vocabulary vocabulary, std::vector<double> scores, UnigramOptions options)
+    : Model(std::move(vocabulary)), scores_(std::move(scores)), options_(std::move(options)) {
   const Vocabulary& tokens = this->vocabulary();
   FARTHING_REQUIRE(scores_.size() == static_cast<std::size_t>(tokens.id_limit()) && !scores_.empty(),
                    Code::kCorruptData, "a unigram vocabulary needs one score for each token",
                    {{"tokens", tokens.id_limit()}, {"scores", scores_.size()}});
-  FARTHING_REQUIRE(!unk_id_ || (*unk_id_ >= 0 && *unk_id_ < tokens.id_limit()), Code::kCorruptData,
-                   "unk_id is outside the vocabulary",
-                   {{"unk_id", unk_id_.value_or(0)}, {"tokens", tokens.id_limit()}});
+  FARTHING_REQUIRE(!options_.unk_id || (*options_.unk_id >= 0 && *options_.unk_id < tokens.id_limit()),
+                   Code::kCorruptData, "unk_id is outside the vocabulary",
+                   {{"unk_id", options_.unk_id.value_or(0)}, {"tokens", tokens.id_limit()}});
   double lowest = scores_[0];
   for (std::size_t id = 0; id < scores_.size(); ++id) {
     FARTHING_REQUIRE(std::isfinite(scores_[id]), Code::kCorruptData,
                      "a score of the vocabulary is not finite", {{"id", id}});
     lowest = std::min(lowest, scores_[id]);
     const auto token = tokens.token(static_cast<std::int32_t>(id));
-    const bool is_unused = id < unused.size() && unused[id];
+    const bool is_unused = id < options_.unused.size() && options_.unused[id];
     if (token && !token->empty() && !is_unused) trie_.insert(*token, tokens.id(*token).value());
   }
   unknown_score_ = lowest - kUnknownPenalty;
@@ -51,7 +47,7 @@ Unigram::Unigram(Vocabulary vocabulary, std::vector<double> scores, std::optiona
 
 void Unigram::append_token(std::string_view token, std::vector<std::int32_t>& ids) const {
   if (const auto id = vocabulary().id(token)) return ids.push_back(*id);
-  if (byte_fallback_) {
+  if (options_.byte_fallback) {
     const std::size_t size = ids.size();
     for (const char byte : token) {
       const auto id = vocabulary().id(fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte)));
@@ -61,17 +57,18 @@ void Unigram::append_token(std::string_view token, std::vector<std::int32_t>& id
     if (ids.size() == size + token.size()) return;
     ids.resize(size);
   }
-  FARTHING_REQUIRE(unk_id_.has_value(), Code::kUnsupported,
+  FARTHING_REQUIRE(options_.unk_id.has_value(), Code::kUnsupported,
                    "the text has a character that the vocabulary lacks, and there is no unknown token",
                    {{"text", token}});
-  ids.push_back(*unk_id_);
+  ids.push_back(*options_.unk_id);
 }
 
 void Unigram::tokenize(std::string_view piece, std::vector<std::int32_t>& ids) const {
   std::vector<BestPath> best(piece.size() + 1);
   best[0].reached = true;
   const auto offer = [&](std::size_t begin, std::size_t end, std::int32_t id, double score) {
-    const double total = best[begin].score + score;
+    double total = best[begin].score + score;
+    if (options_.single_precision) total = static_cast<float>(total);
     if (!best[end].reached || total > best[end].score) best[end] = {total, begin, id, true};
   };
   for (std::size_t begin = 0; begin < piece.size();) {
@@ -86,7 +83,7 @@ void Unigram::tokenize(std::string_view piece, std::vector<std::int32_t>& ids) c
       offer(begin, end, id, scores_[static_cast<std::size_t>(id)]);
       if (end == next) has_single_character = true;
     }
-    if (!has_single_character) offer(begin, next, unk_id_.value_or(-1), unknown_score_);
+    if (!has_single_character) offer(begin, next, options_.unk_id.value_or(-1), unknown_score_);
     begin = next;
   }
 
@@ -94,7 +91,7 @@ void Unigram::tokenize(std::string_view piece, std::vector<std::int32_t>& ids) c
   bool in_unknown = false;
   for (std::size_t end = piece.size(); end > 0;) {
     const BestPath& path = best[end];
-    const bool unknown = path.id == unk_id_.value_or(-1);
+    const bool unknown = path.id == options_.unk_id.value_or(-1);
     if (unknown && in_unknown) {
       tokens.back() = piece.substr(path.begin, tokens.back().size() + end - path.begin);
     } else {

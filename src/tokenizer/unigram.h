@@ -11,13 +11,18 @@
 
 namespace farthing::tokenizer {
 
+struct UnigramOptions {
+  std::optional<std::int32_t> unk_id;  // stands for runs of unknown characters
+  bool byte_fallback = false;          // unknown characters become tokens <0x00> ... <0xFF> where these exist
+  bool single_precision = false;  // sum the scores as SentencePiece does, which decides between equal cuts
+  std::vector<bool> unused;       // by id: tokens that never come out; may be shorter than the vocabulary
+};
+
 class Unigram : public Model {
  public:
-  /// `scores[id]` is the log-probability of a token. With `byte_fallback`, unknown characters become tokens
-  /// <0x00> ... <0xFF> where these exist. Tokens in `unused` never come out. Throws kCorruptData when the
-  /// sizes differ, a score is not finite or `unk_id` is outside.
-  Unigram(Vocabulary vocabulary, std::vector<double> scores, std::optional<std::int32_t> unk_id,
-          bool byte_fallback, const std::vector<bool>& unused = {});
+  /// `scores[id]` is the log-probability of a token. Throws kCorruptData when there is not one for each
+  /// token, one is not finite, or `unk_id` is outside the vocabulary.
+  Unigram(Vocabulary vocabulary, std::vector<double> scores, UnigramOptions options);
 
   void tokenize(std::string_view piece, std::vector<std::int32_t>& ids) const override;
 
@@ -26,8 +31,7 @@ class Unigram : public Model {
   void append_token(std::string_view token, std::vector<std::int32_t>& ids) const;
 
   std::vector<double> scores_;
-  std::optional<std::int32_t> unk_id_;
-  bool byte_fallback_;
+  UnigramOptions options_;
   double unknown_score_;
   Trie trie_;
 };
