@@ -78,9 +78,9 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
     }
   } catch (const Error& error) {
     if (error.code() != Code::kNumeric) throw;
-    std::vector<Field> fields = {{"module", path}};
+    std::vector<Field> fields = {{"tensor", linear.source_tensor}};
     fields.insert(fields.end(), error.fields().begin(), error.fields().end());
-    throw Error(Code::kNumeric, error.message(), std::move(fields), "the checkpoint itself is damaged there; fetch it again, or --ignore this module");
+    throw Error(Code::kCorruptData, error.message(), std::move(fields), "the checkpoint itself is damaged there; fetch it again, or --ignore this module");
   }
   const scheme::QuantizationError error = scheme::measure_error(weight, done.weight, pool_);
   done.result.mse = error.mse;

@@ -21,7 +21,7 @@ class LinearQuantizer {
   /// `hessians` may be null when no linear of the step is calibrated.
   LinearQuantizer(calibrate::HessianCollector* hessians, ThreadPool& pool) : hessians_(hessians), pool_(pool) {}
 
-  /// `weight` [N, K] in the dtype of the file. Throws kNumeric naming the module when it is not finite.
+  /// `weight` [N, K] in the dtype of the file. Throws kCorruptData naming the tensor when it is not finite.
   QuantizedLinear quantize(const plan::LinearPlan& linear, const Tensor& weight);
 
  private:

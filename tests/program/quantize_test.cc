@@ -1,0 +1,205 @@
+// What a user may rely on when a model is quantized: the result works, is the same every time, and survives whatever happens on the way.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <thread>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/writer.h"
+#include "tests/program/program.h"
+
+namespace farthing::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kModel = source_path("models/tiny-llava-21m");
+
+std::vector<std::string> quantize(const std::string& model, const std::string& output, std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments = {"quantize", model, "-o", output, "--json", "--samples", "4"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+// An unquantized copy of the demo model whose weights can be tampered with.
+void copy_model(const std::string& to) { fs::copy(kModel, to, fs::copy_options::recursive); }
+
+TEST(Quantize, WritesAModelThatVerifiesAndAnswers) {
+  const TemporaryFolder folder;
+  const Outcome done = run(quantize(kModel, folder / "out"));
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  const Json facts = parse_json(done.out, "stdout");
+  for (const char* key : {"schema", "model", "scheme", "method", "format", "bits_per_weight", "bytes_in", "bytes_out", "seconds", "peak_host_bytes", "peak_device_bytes",
+                          "calibration", "layers", "ignored", "deviations", "output", "sha256"}) {
+    EXPECT_TRUE(facts.contains(key)) << key;
+  }
+  EXPECT_EQ(facts["method"], "gptq");
+  EXPECT_EQ(facts["layers"].size(), 56u);
+  EXPECT_EQ(facts["calibration"]["samples"], 4);
+  EXPECT_NEAR(facts["bits_per_weight"].get<double>(), 4.13, 0.02);
+  EXPECT_EQ(run({"verify", folder / "out", "--for", "vllm"}).exit_code, 0);
+  EXPECT_EQ(run({"verify", folder / "out", "--for", "transformers"}).exit_code, 0);
+  EXPECT_EQ(run({"verify", folder / "out", "--for", "autoawq"}).exit_code, 6);
+  const Outcome answer = run({"run", folder / "out", "What animal is this?", "--image", source_path("data/images/kitten.jpg")});
+  EXPECT_EQ(answer.out, "It is a cat.\n") << answer.err;
+  for (const char* file : {"tokenizer.json", "chat_template.jinja", "preprocessor_config.json", "generation_config.json"}) {
+    EXPECT_EQ(read_text(fs::path(kModel) / file), read_text(folder.path() / "out" / file)) << file;
+  }
+}
+
+TEST(Quantize, GivesTheSameBytesForAnyNumberOfThreads) {
+  const TemporaryFolder folder;
+  std::string first;
+  for (const std::string threads : {"1", "2", "3"}) {
+    const Outcome done = run(quantize(kModel, folder / threads, {"--threads", threads, "--samples", "2"}));
+    ASSERT_EQ(done.exit_code, 0) << done.err;
+    const std::string weights = read_text(folder.path() / threads / "model.safetensors");
+    if (first.empty()) first = weights;
+    EXPECT_TRUE(weights == first) << threads << " threads";
+  }
+}
+
+// Waits until the run has finished at least `blocks` blocks, or has ended.
+void wait_for_blocks(const std::string& partial, std::size_t blocks) {
+  for (int i = 0; i < 6000; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    std::error_code missing;
+    if (!fs::exists(fs::path(partial) / "journal.json", missing)) continue;
+    if (read_json(fs::path(partial) / "journal.json").at("blocks").size() >= blocks) return;
+  }
+}
+
+TEST(Quantize, GoesOnAfterKillAndEndsInTheSameBytes) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run(quantize(kModel, folder / "whole")).exit_code, 0);
+  for (const int signal : {SIGKILL, SIGINT, SIGTERM}) {
+    const std::string output = folder / fmt::format("after-{}", signal);
+    const pid_t process = start(quantize(kModel, output));
+    wait_for_blocks(output + ".partial", 2);
+    ::kill(process, signal);
+    EXPECT_EQ(wait_for(process), 128 + signal);
+    EXPECT_FALSE(fs::exists(output)) << "a half checkpoint looks whole";
+    ASSERT_TRUE(fs::exists(output + ".partial"));
+    const Outcome resumed = run(quantize(kModel, output));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_GE(parse_json(resumed.out, "stdout").at("resumed_blocks"), 2);
+    EXPECT_TRUE(read_text(fs::path(output) / "model.safetensors") == read_text(folder.path() / "whole" / "model.safetensors"));
+    EXPECT_FALSE(fs::exists(output + ".partial"));
+    EXPECT_FALSE(fs::exists(fs::path(output) / "journal.json"));
+  }
+}
+
+TEST(Quantize, AnUnfinishedRunWithOtherSettingsIsNotContinued) {
+  const TemporaryFolder folder;
+  const pid_t process = start(quantize(kModel, folder / "out"));
+  wait_for_blocks(folder / "out.partial", 1);
+  ::kill(process, SIGKILL);
+  wait_for(process);
+  const Outcome other = run(quantize(kModel, folder / "out", {"--group-size", "64"}));
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, testing::HasSubstr("--no-resume"));
+  EXPECT_EQ(run(quantize(kModel, folder / "out", {"--group-size", "64", "--no-resume"})).exit_code, 0);
+}
+
+TEST(Quantize, AFullDiskLosesNothing) {
+  const TemporaryFolder folder;
+  const Outcome full = run(quantize(kModel, folder / "out"), {.file_bytes = 8 << 20});
+  EXPECT_EQ(full.exit_code, 4) << full.err;
+  EXPECT_THAT(full.err, testing::HasSubstr("error:"));
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  EXPECT_EQ(run(quantize(kModel, folder / "out")).exit_code, 0);
+}
+
+TEST(Quantize, RefusesToReplaceWithoutBeingAsked) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run(quantize(kModel, folder / "out", {"--method", "rtn"})).exit_code, 0);
+  const Outcome again = run(quantize(kModel, folder / "out", {"--method", "rtn"}));
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_THAT(again.err, testing::HasSubstr("--overwrite"));
+  EXPECT_EQ(run(quantize(kModel, folder / "out", {"--method", "rtn", "--overwrite"})).exit_code, 0);
+  EXPECT_NE(run(quantize(kModel, "/proc/farthing-out", {"--method", "rtn"})).exit_code, 0);
+}
+
+TEST(Quantize, ADryRunWritesNothing) {
+  const TemporaryFolder folder;
+  const Outcome plan = run(quantize(kModel, folder / "out", {"--dry-run"}));
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(parse_json(plan.out, "stdout").at("layers").size(), 56u);
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Quantize, DeviationsAreListedAndStrictMakesThemAnError) {
+  const TemporaryFolder folder;
+  // 384 columns are not divisible by 256, 1024 are: a smaller group is used there, and said.
+  const Outcome done = run(quantize(kModel, folder / "out", {"--group-size", "256", "--method", "rtn", "--strict"}));
+  EXPECT_EQ(done.exit_code, 5) << done.err;
+  EXPECT_FALSE(parse_json(done.out, "stdout").at("deviations").empty());
+  EXPECT_EQ(run({"run", folder / "out", "Hello", "--max-tokens", "2"}).exit_code, 0);
+}
+
+TEST(Quantize, SaysWhichTensorIsDamaged) {
+  const TemporaryFolder folder;
+  copy_model(folder / "nan");
+  const fs::path file = folder.path() / "nan" / "model.safetensors";
+  const auto info = checkpoint::Checkpoint::open(file).at("language_model.model.layers.3.mlp.up_proj.weight");
+  std::string bytes = read_text(file);
+  bytes[info.offset] = '\xc0';
+  bytes[info.offset + 1] = '\x7f';  // a bf16 NaN
+  write_text_atomically(file, bytes);
+  const Outcome nan = run(quantize((folder.path() / "nan").string(), folder / "out", {"--method", "rtn"}));
+  EXPECT_EQ(nan.exit_code, 3);
+  EXPECT_THAT(nan.err, testing::HasSubstr("layers.3.mlp.up_proj"));
+
+  write_text_atomically(file, bytes.substr(0, bytes.size() / 2));
+  const Outcome truncated = run(quantize((folder.path() / "nan").string(), folder / "out2"));
+  EXPECT_EQ(truncated.exit_code, 3);
+  EXPECT_THAT(truncated.err, testing::HasSubstr("model.safetensors"));
+  EXPECT_FALSE(fs::exists(folder / "out2"));
+}
+
+TEST(Quantize, UnderstandsRecipesAndSequentialTargets) {
+  const TemporaryFolder folder;
+  write_text_atomically(folder.path() / "recipe.yaml", R"(
+quant_stage:
+  quant_modifiers:
+    GPTQModifier:
+      targets: Linear
+      scheme: W4A16
+      sequential_targets: [LlamaDecoderLayer]
+      ignore: ["re:.*lm_head", "re:.*vision_tower.*", "re:.*multi_modal_projector.*"]
+)");
+  const Outcome by_recipe = run(quantize(kModel, folder / "recipe", {"--recipe", folder / "recipe.yaml", "--samples", "2"}));
+  ASSERT_EQ(by_recipe.exit_code, 0) << by_recipe.err;
+  const Outcome by_flags = run(quantize(kModel, folder / "flags", {"--samples", "2"}));
+  EXPECT_TRUE(read_text(folder.path() / "recipe" / "model.safetensors") == read_text(folder.path() / "flags" / "model.safetensors"));
+  EXPECT_EQ(read_text(folder.path() / "recipe" / "recipe.yaml"), read_text(folder.path() / "recipe.yaml"));
+  for (const std::string target : {"LlamaMLP", "Linear"}) {
+    const Outcome finer = run(quantize(kModel, folder / target, {"--sequential-targets", target, "--samples", "2"}));
+    ASSERT_EQ(finer.exit_code, 0) << finer.err;
+    EXPECT_FALSE(read_text(folder.path() / target / "model.safetensors") == read_text(folder.path() / "flags" / "model.safetensors")) << target;
+  }
+  EXPECT_EQ(run(quantize(kModel, folder / "none", {"--sequential-targets", "MistralDecoderLayer"})).exit_code, 2);
+  EXPECT_EQ(run(quantize(kModel, folder / "none", {"--targets", "re:.*qkv_proj"})).exit_code, 2);
+  EXPECT_EQ(run(quantize(kModel, folder / "none", {"--ignore", "re:.*visual.*"})).exit_code, 2);
+  EXPECT_EQ(run(quantize(kModel, folder / "none", {"--scheme", "W4A17"})).exit_code, 2);
+}
+
+TEST(Quantize, RoundsModelsThatNoFamilyDeclares) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder.path() / "odd");
+  Tensor weight = Tensor::zeros(DType::kF32, {64, 128});
+  for (std::int64_t i = 0; i < weight.numel(); ++i) weight.mutable_data<float>()[i] = static_cast<float>((i * 37) % 101 - 50) / 50.0f;
+  checkpoint::save_safetensors(folder.path() / "odd" / "model.safetensors", {{"blocks.0.mix.weight", weight}, {"embed.weight", weight}, {"norm.weight", weight.rows(0, 1).reshape({128})}});
+  write_text_atomically(folder.path() / "odd" / "config.json", R"({"model_type": "oddity", "architectures": ["OddityForCausalLM"]})");
+  const Outcome done = run(quantize(folder / "odd", folder / "out"));
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  const Json facts = parse_json(done.out, "stdout");
+  ASSERT_EQ(facts["layers"].size(), 1u);
+  EXPECT_EQ(facts["layers"][0]["name"], "blocks.0.mix");
+  EXPECT_EQ(facts["method"], "rtn");
+}
+
+}  // namespace
+}  // namespace farthing::program
