@@ -13,6 +13,7 @@ void add_bench(App& app);
 void add_verify(App& app);
 void add_forward(App& app);
 void add_inspect(App& app);
+void add_estimate(App& app);
 void add_tokenize(App& app);
 void add_template(App& app);
 void add_doctor(App& app);

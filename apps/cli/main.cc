@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   add_verify(app);
   add_forward(app);
   add_inspect(app);
+  add_estimate(app);
   add_tokenize(app);
   add_template(app);
   add_doctor(app);

@@ -7,7 +7,6 @@
 namespace farthing::plan {
 namespace {
 
-constexpr std::uint64_t kProgramBytes = 24ull << 20;  // code, libraries and their data: measured on an empty run
 constexpr std::uint64_t kHeaderBytes = 600;           // per tensor: its facts in source, plan and writer
 
 std::uint64_t elements(const LinearPlan& linear) { return static_cast<std::uint64_t>(linear.module.in_features) * static_cast<std::uint64_t>(linear.module.out_features); }
@@ -37,18 +36,6 @@ std::uint64_t hessian_bytes(const QuantizePlan& plan, const Step& step) {
   return sum + largest;  // all Hessians of the step, and one factor
 }
 
-// The widest moment inside a block: normed input, queries, keys, values and heads, or normed input, gate and up.
-std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows) {
-  std::int64_t widest = 0;
-  for (const nn::BlockSpec& block : spec.decoder.blocks) {
-    const auto& attention = block.attention;
-    const std::int64_t heads = attention.num_heads * attention.head_dim, key_values = 2 * attention.num_key_value_heads * attention.head_dim;
-    const std::int64_t inner = block.moe ? block.moe->expert.up.out_features : block.mlp.up.out_features;
-    widest = std::max({widest, 2 * heads + key_values, 2 * inner});
-  }
-  return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(widest + 3 * spec.decoder.hidden_size) * 4;
-}
-
 std::int64_t rows_together(std::span<const std::int64_t> token_counts) {
   std::int64_t most = 0, pending = 0;
   for (const std::int64_t length : token_counts) {
@@ -60,6 +47,18 @@ std::int64_t rows_together(std::span<const std::int64_t> token_counts) {
 }
 
 }  // namespace
+
+// The widest moment inside a block: normed input, queries, keys, values and heads, or normed input, gate and up.
+std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows) {
+  std::int64_t widest = 0;
+  for (const nn::BlockSpec& block : spec.decoder.blocks) {
+    const auto& attention = block.attention;
+    const std::int64_t heads = attention.num_heads * attention.head_dim, key_values = 2 * attention.num_key_value_heads * attention.head_dim;
+    const std::int64_t inner = block.moe ? block.moe->expert.up.out_features : block.mlp.up.out_features;
+    widest = std::max({widest, 2 * heads + key_values, 2 * inner});
+  }
+  return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(widest + 3 * spec.decoder.hidden_size) * 4;
+}
 
 Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64_t> token_counts) {
   Footprint footprint{.program_bytes = kProgramBytes + kHeaderBytes * plan.tensors.size()};

@@ -13,6 +13,12 @@ namespace farthing::plan {
 /// activations stay small.
 constexpr std::int64_t kRowsAtOnce = 1024;
 
+/// Code, libraries and their data: measured on an empty run.
+constexpr std::uint64_t kProgramBytes = 24ull << 20;
+
+/// What the widest moment inside a decoder block holds for `rows` tokens computed together.
+std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows);
+
 struct Footprint {
   std::uint64_t program_bytes = 0;      // code, libraries, headers, tokenizer
   std::uint64_t weight_bytes = 0;       // the linear at work: stored weight, working copy, codes, packed result

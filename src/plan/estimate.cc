@@ -1,0 +1,170 @@
+#include "plan/estimate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <numeric>
+
+#include "base/error.h"
+#include "calibrate/builtin.h"
+#include "kernels/linear.h"
+#include "plan/footprint.h"
+#include "plan/quantize_plan.h"
+
+namespace farthing::plan {
+namespace {
+
+constexpr std::int64_t kDefaultContext = 4096;
+constexpr std::int64_t kDefaultSamples = 128;
+
+std::uint64_t cache_bytes_per_token(const nn::DecoderSpec& decoder) {
+  std::int64_t floats = 0;
+  for (const nn::BlockSpec& block : decoder.blocks) {
+    floats += 2 * block.attention.num_key_value_heads * block.attention.head_dim;
+  }
+  return static_cast<std::uint64_t>(floats) * sizeof(float);
+}
+
+std::size_t text_length(const Json& content) {
+  if (content.is_string()) return content.get_ref<const std::string&>().size();
+  std::size_t sum = 0;
+  if (content.is_array()) {
+    for (const Json& part : content)
+      sum += part.is_object() && part.contains("text") ? text_length(part["text"]) : 0;
+  }
+  return sum;
+}
+
+// About how long the built-in samples are: four letters to a token, and a token for each patch of a picture.
+std::vector<std::int64_t> builtin_lengths(const nn::ModelSpec& spec) {
+  constexpr std::size_t kLettersPerToken = 4;
+  std::int64_t picture_tokens = 0;
+  if (spec.vision && spec.vision->patch_size > 0) picture_tokens = spec.vision->num_positions();
+  std::vector<std::int64_t> lengths;
+  for (const calibrate::Record& record : calibrate::builtin_records({.pictures = spec.vision.has_value()})) {
+    std::size_t letters = record.text.size();
+    for (const Json& message : record.messages) letters += text_length(message.value("content", Json()));
+    lengths.push_back(static_cast<std::int64_t>(letters / kLettersPerToken) +
+                      static_cast<std::int64_t>(record.embedded_images.size()) * picture_tokens + 1);
+    if (static_cast<std::int64_t>(lengths.size()) == kDefaultSamples) break;
+  }
+  return lengths;
+}
+
+// Multiply-adds per second of this machine's matrix product, times two.
+double flops_per_second(ThreadPool& pool) {
+  constexpr std::int64_t kRows = 128, kSize = 1024;
+  const kernels::PackedWeight weight = kernels::pack_weight(Tensor::zeros(DType::kF32, {kSize, kSize}));
+  const Tensor x = Tensor::zeros(DType::kF32, {kRows, kSize});
+  Tensor y = Tensor::zeros(DType::kF32, {kRows, kSize});
+  double best = 0;
+  for (int pass = 0; pass < 5; ++pass) {
+    const auto start = std::chrono::steady_clock::now();
+    kernels::linear(x.data<float>(), kRows, weight, nullptr, y.mutable_data<float>(), pool);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, 2.0 * kRows * kSize * kSize / seconds);
+  }
+  return best;
+}
+
+// The arithmetic of a run: samples pass each block once per step and once more with the new weights; every
+// input group has a Gram matrix (the upper half) and a factor, every linear is walked column by column.
+double quantize_flops(const QuantizePlan& plan, double tokens) {
+  constexpr double kRoundingFlops = 200;  // per weight: range, scale, code, and the error that is reported
+  double flops = 0;
+  std::map<std::int64_t, double> block_weights;
+  if (plan.needs_calibration) {
+    for (const models::ModuleInfo& module : models::linears_of(*plan.spec)) {
+      if (module.block >= 0) {
+        block_weights[module.block] +=
+            static_cast<double>(module.in_features) * static_cast<double>(module.out_features);
+      }
+    }
+  }
+  for (const BlockPlan& block : plan.blocks) {
+    flops += 2 * block_weights[block.index] * tokens * static_cast<double>(block.steps.size() + 1);
+    std::map<std::string, double> groups;
+    for (const Step& step : block.steps) {
+      for (const std::size_t index : step.linears) {
+        const LinearPlan& linear = plan.linears[index];
+        const auto rows = static_cast<double>(linear.module.out_features);
+        const auto columns = static_cast<double>(linear.module.in_features);
+        flops += kRoundingFlops * rows * columns;
+        if (linear.method != Method::kGptq) continue;
+        flops += rows * columns * columns;
+        groups[linear.module.input_group] = columns;
+      }
+    }
+    for (const auto& [name, columns] : groups)
+      flops += tokens * columns * columns + columns * columns * columns;
+  }
+  return flops;
+}
+
+void estimate_quantization(const QuantizePlan& plan, ThreadPool& pool, Estimate& estimate) {
+  const auto lengths = plan.needs_calibration ? builtin_lengths(*plan.spec) : std::vector<std::int64_t>{};
+  const auto tokens = static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
+  estimate.quantize_peak_bytes = predict_footprint(plan, lengths).peak_bytes;
+  estimate.quantize_seconds = quantize_flops(plan, tokens) / flops_per_second(pool);
+  estimate.output_bytes = plan.bytes_out;
+}
+
+std::int64_t context_of(const nn::DecoderSpec& decoder, std::int64_t wanted) {
+  const std::int64_t made_for =
+      decoder.max_position_embeddings > 0 ? decoder.max_position_embeddings : kDefaultContext;
+  if (wanted == 0) return std::min(made_for, kDefaultContext);
+  FARTHING_REQUIRE(wanted > 0 && (decoder.embed_positions.empty() || wanted <= made_for),
+                   Code::kInvalidArgument, "the model has no such positions",
+                   {{"context", wanted}, {"max_position_embeddings", made_for}});
+  return wanted;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> Estimate::largest_context(std::uint64_t memory) const {
+  if (!kv_cache_bytes || !activations_bytes || context == 0) return std::nullopt;
+  const std::uint64_t growing = *kv_cache_bytes + *activations_bytes;
+  const std::uint64_t fixed = run_peak_bytes - growing;
+  if (memory < fixed || growing == 0) return std::nullopt;
+  const double tokens =
+      static_cast<double>(memory - fixed) / (static_cast<double>(growing) / static_cast<double>(context));
+  return static_cast<std::int64_t>(tokens);
+}
+
+Estimate estimate_model(const checkpoint::Checkpoint& checkpoint, const std::optional<nn::ModelSpec>& spec,
+                        const EstimateOptions& options, ThreadPool& pool) {
+  Estimate estimate{.weights_bytes = checkpoint.total_bytes()};
+  estimate.quantize_scheme = options.scheme.empty() ? "W4A16" : options.scheme;
+  try {
+    const RecipeFlags flags{.scheme = estimate.quantize_scheme};
+    const QuantizePlan plan =
+        make_plan(checkpoint, checkpoint.config(), spec, recipe_from_flags(flags, spec.has_value()), {});
+    estimate_quantization(plan, pool, estimate);
+  } catch (const Error& error) {
+    // A model that cannot be quantized can still be run; a scheme that was asked for has to be possible.
+    if (!options.scheme.empty() || error.code() != Code::kUnsupported) throw;
+  }
+  if (!options.scheme.empty()) estimate.weights_bytes = *estimate.output_bytes;
+
+  estimate.run_peak_bytes = kProgramBytes + estimate.weights_bytes;
+  if (spec) {
+    estimate.context = context_of(spec->decoder, options.context);
+    estimate.kv_cache_bytes =
+        cache_bytes_per_token(spec->decoder) * static_cast<std::uint64_t>(estimate.context);
+    estimate.activations_bytes = activation_bytes(*spec, estimate.context);
+    estimate.run_peak_bytes += *estimate.kv_cache_bytes + *estimate.activations_bytes;
+  }
+  return estimate;
+}
+
+Estimate estimate_parameters(std::int64_t parameters, double bits) {
+  FARTHING_REQUIRE(bits >= 1 && bits <= 64, Code::kInvalidArgument, "bits of a weight out of range",
+                   {{"bits", bits}}, "16 for bf16; 4.25 for 4-bit codes with a 32-bit scale per 128");
+  Estimate estimate;
+  estimate.weights_bytes = static_cast<std::uint64_t>(static_cast<double>(parameters) * bits / 8);
+  estimate.run_peak_bytes = kProgramBytes + estimate.weights_bytes;
+  estimate.output_bytes = estimate.weights_bytes;
+  return estimate;
+}
+
+}  // namespace farthing::plan
