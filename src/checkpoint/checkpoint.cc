@@ -48,9 +48,9 @@ std::string nearest_names(std::string_view name, const std::vector<TensorInfo>& 
 }
 
 // The index decides where a tensor lives when several files hold one of its name.
-bool lives_here(const TensorInfo& info, const WeightFiles& weights) {
+bool lives_in(const std::string& file_name, const TensorInfo& info, const WeightFiles& weights) {
   const auto home = weights.weight_map.find(info.name);
-  return home == weights.weight_map.end() || home->second == info.file.filename();
+  return home == weights.weight_map.end() || home->second == file_name;
 }
 
 void require_unique(const std::vector<TensorInfo>& sorted) {
@@ -61,6 +61,20 @@ void require_unique(const std::vector<TensorInfo>& sorted) {
       Code::kCorruptData, "two files hold a tensor of the same name",
       {{"tensor", twice->name}, {"file", twice->file.string()}, {"other", std::next(twice)->file.string()}},
       "name one of the files instead of the folder, or move the other away");
+}
+
+// Both are sorted by name.
+void require_indexed(const WeightFiles& weights, const std::vector<TensorInfo>& sorted,
+                     const fs::path& directory) {
+  auto info = sorted.begin();
+  for (const auto& [name, file] : weights.weight_map) {
+    while (info != sorted.end() && info->name < name) ++info;
+    FARTHING_REQUIRE(
+        info != sorted.end() && info->name == name, Code::kCorruptData,
+        "file lacks a tensor that the index places there",
+        {{"file", (directory / file).string()}, {"tensor", name}, {"index", weights.index.string()}},
+        "index and files are of different versions; fetch them again");
+  }
 }
 
 }  // namespace
@@ -84,25 +98,19 @@ Checkpoint Checkpoint::open(const fs::path& path) {
   for (const fs::path& file : weights.files) {
     const auto mapping = std::make_shared<const MappedFile>(file);
     Container container = read_container(mapping->bytes(), file);
+    const std::string file_name = file.filename().string();
     for (TensorInfo& info : container.tensors) {
-      if (lives_here(info, weights)) tensors.push_back(std::move(info));
+      if (lives_in(file_name, info, weights)) tensors.push_back(std::move(info));
     }
     if (mappings.empty()) checkpoint.metadata_ = std::move(container.metadata);
     mappings.emplace(file.native(), mapping);
   }
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   require_unique(tensors);
+  require_indexed(weights, tensors, checkpoint.directory_);
   checkpoint.files_ = std::move(weights.files);
   checkpoint.tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
   checkpoint.mappings_ = std::make_shared<const MappedFiles>(std::move(mappings));
-  for (const auto& [name, file] : weights.weight_map) {
-    FARTHING_REQUIRE(checkpoint.contains(name), Code::kCorruptData,
-                     "file lacks a tensor that the index places there",
-                     {{"file", (checkpoint.directory_ / file).string()},
-                      {"tensor", name},
-                      {"index", weights.index.string()}},
-                     "index and files are of different versions; fetch them again");
-  }
   return checkpoint;
 }
 

@@ -102,7 +102,11 @@ class HeaderEvents {
     fail("header has a number that is not a whole number", value);
   }
   bool boolean(bool value) { fail("header has a value of the wrong kind", value); }
-  bool null() { fail("header has a value of the wrong kind", "null"); }
+  bool null() {
+    if (where_ != Where::kTop || name_ != "__metadata__")
+      fail("header has a value of the wrong kind", "null");
+    return true;
+  }
   bool binary(Json::binary_t&) { fail("header has a value of the wrong kind"); }
 
   bool parse_error(std::size_t position, const std::string&, const Json::exception& error) {
@@ -205,6 +209,10 @@ Container read_safetensors_header(std::span<const std::byte> bytes, const fs::pa
   const std::string_view header = reader.take(length);
   FARTHING_REQUIRE(header.starts_with('{'), Code::kCorruptData, "header is not a JSON object",
                    {{"file", file.string()}}, "this is not a safetensors file");
+  // The JSON library would take a NUL for the end of the text.
+  FARTHING_REQUIRE(header.find('\0') == std::string_view::npos, Code::kCorruptData,
+                   "header is not valid JSON", {{"file", file.string()}, {"reason", "it holds a NUL byte"}},
+                   kFetchAgain);
   Container container;
   HeaderEvents events(container, file);
   Json::sax_parse(header, &events);

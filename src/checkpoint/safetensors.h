@@ -10,10 +10,10 @@
 
 namespace farthing::checkpoint {
 
-/// Parses the header of a mapped safetensors file and checks what the reference parser checks: a header of at
-/// most 100,000,000 bytes, known dtypes, no key twice, sizes that equal shape times dtype without overflow,
-/// data that is covered without holes or overlaps and ends with the file. Throws kCorruptData naming file and
-/// tensor, kUnsupported for an unknown dtype.
+/// Parses the header of a mapped safetensors file and checks what the reference parser checks (a header of at
+/// most 100,000,000 bytes, known dtypes, sizes that equal shape times dtype without overflow, data that is
+/// covered without holes or overlaps and ends with the file) and that no name comes twice and no key is
+/// unknown. Throws kCorruptData naming file and tensor, kUnsupported for an unknown dtype.
 Container read_safetensors_header(std::span<const std::byte> bytes, const std::filesystem::path& file);
 
 }  // namespace farthing::checkpoint

@@ -29,6 +29,7 @@ TEST(Safetensors, ReadsTheExampleOfTheFormat) {
 TEST(Safetensors, AcceptsWhatTheReferenceParserAccepts) {
   EXPECT_TRUE(parse(safetensors("{}")).tensors.empty());
   EXPECT_EQ(parse(safetensors(R"({"__metadata__":{"format":"pt","a":""}})")).metadata.at("format"), "pt");
+  EXPECT_TRUE(parse(safetensors(R"({"__metadata__":null})")).tensors.empty());
   // Any order of offsets, scalars, empty tensors, a header without padding, escaped and non-ASCII names.
   const Container mixed =
       parse(safetensors("{\"b\\u00e9\":{\"data_offsets\":[4,6],\"dtype\":\"F16\",\"shape\":[]},\"a\":{"
@@ -90,6 +91,7 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {"not an object", safetensors("[]"), damaged, {"not a JSON object"}},
       {"leading space", safetensors(" {}"), damaged, {"not a JSON object"}},
       {"not JSON", safetensors("{\"a\":"), damaged, {"not valid JSON", "w.safetensors"}},
+      {"NUL after the object", safetensors(std::string("{}\0", 3)), damaged, {"not valid JSON", "NUL"}},
       {"text after the object", safetensors("{}{}"), damaged, {"not valid JSON"}},
       {"not UTF-8", safetensors("{\"\xff\xfe\":{}}"), damaged, {"not valid JSON"}},
       {"unpaired surrogate", safetensors("{\"\\ud800\":{}}"), damaged, {"not valid JSON"}},
