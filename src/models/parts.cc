@@ -112,9 +112,9 @@ nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation a
           .down = {"down_proj", width, hidden_size}};
 }
 
-std::vector<std::string> old_buffers() {
+std::vector<std::string> buffers() {
   return {R"(.*\.rotary_emb\.inv_freq)", R"(.*\.(attn|attention)\.(masked_)?bias)",
-          R"(.*\.embeddings\.position_ids)"};
+          R"(.*\.embeddings\.position_ids)", R"(.*\.[kvq]_(scale|zero_point))"};
 }
 
 nn::ModelSpec text_model(const Config& config, std::string family, std::string default_architecture,
@@ -128,7 +128,7 @@ nn::ModelSpec text_model(const Config& config, std::string family, std::string d
                    "architectures should be a list of class names");
     model.architecture = names[0].get<std::string>();
   }
-  model.ignored_tensors = old_buffers();
+  model.ignored_tensors = buffers();
   model.default_ignore = {decoder.lm_head};
   model.sequential_targets = {decoder.blocks.front().class_name};
   model.decoder = std::move(decoder);

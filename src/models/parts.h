@@ -47,8 +47,8 @@ void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks);
 nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation activation,
                       std::int64_t hidden_size, std::int64_t width);
 
-/// Regexes of buffers that old files hold beside the weights.
-std::vector<std::string> old_buffers();
+/// Regexes of what files hold beside the weights: buffers of old ones, scales of a quantized cache.
+std::vector<std::string> buffers();
 
 /// What every text model starts from: family, architecture (from the file, else `default_architecture`),
 /// leftovers, and the head as the only linear that quantize leaves alone.
