@@ -1,54 +1,95 @@
 #!/usr/bin/env bash
-# Checks the rules of the house that a compiler does not: includes go downwards only, third-party headers stay behind their doors, files stay
-# short enough to read, sources are ASCII.
+# The rules of the house that a compiler does not know: folders include downwards only, third-party headers stay
+# behind the file that wraps them, files stay small, ASCII and formatted. Prints every breach; exit code 1 if any.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# A folder may include what stands on a lower line, and itself. Keep in step with src/CMakeLists.txt.
+levels='
+base
+tensor
+checkpoint tokenizer image
+scheme kernels
+nn methods formats
+models
+calibrate
+generate plan
+evaluate quantize report
+cli server'
+
+# header pattern, then the paths that may include it (extended regular expressions).
+third_party='
+CLI/            ^apps/cli/args\.cc$
+yaml-cpp/       ^src/plan/
+pcre2\.h        ^src/(tokenizer|scheme)/
+utf8proc\.h     ^src/tokenizer/
+jpeglib\.h      ^src/image/
+jerror\.h       ^src/image/
+png\.h          ^src/image/
+webp/           ^src/image/
+zlib\.h         ^src/calibrate/
+openssl/        ^src/base/sha256\.cc$
+nlohmann/       ^(src/base/json\.h|cmake/)
+httplib\.h      ^apps/server/
+benchmark/      ^benchmarks/
+g(test|mock)/   (_test\.cc$|/test_[a-z_]+\.(h|cc)$|^cmake/|^tests/)'
+
+max_lines=600
 failures=0
-fail() { echo "$1" >&2; failures=$((failures + 1)); }
-
-# Folder and level. A folder includes itself and lower levels; folders on one level do not see each other.
-declare -A level=(
-  [base]=0 [tensor]=1 [checkpoint]=2 [tokenizer]=2 [image]=2 [scheme]=3 [kernels]=3
-  [nn]=4 [methods]=4 [formats]=4 [models]=5 [calibrate]=6 [generate]=7 [plan]=7 [evaluate]=8 [quantize]=8 [report]=8 [cli]=9
-)
-
-sources=$(git ls-files --cached --others --exclude-standard -- 'src/*.h' 'src/*.cc' 'apps/*.h' 'apps/*.cc')
-while IFS=: read -r file _ line; do
-  case $file in
-    src/*) from=$(echo "$file" | cut -d/ -f2) ;;
-    apps/*) from=$(echo "$file" | cut -d/ -f2) ;;
-  esac
-  to=$(echo "$line" | sed -n 's/.*#include "\([a-z_]*\)\/.*/\1/p')
-  [ -n "$to" ] && [ -n "${level[$to]:-}" ] || continue
-  [ "$from" = "$to" ] && continue
-  if [ "${level[$to]}" -ge "${level[$from]}" ]; then fail "$file: includes \"$to/...\", which is not below $from"; fi
-done < <(grep -nE '#include "[a-z_]+/' $sources)
-
-# Each library has one door: the files that may include it.
-check_door() {
-  local pattern=$1 allowed=$2
-  { grep -lE "#include <$pattern" $sources || true; } | { grep -vE "$allowed" || true; } | sed "s#\$#: includes <$pattern...>, which only $allowed may#"
+complain() {
+  echo "$1"
+  failures=$((failures + 1))
 }
-doors=$(
-  check_door 'nlohmann' '^src/base/json\.h$'
-  check_door 'yaml-cpp' '^src/plan/recipe'
-  check_door 'CLI/' '^apps/cli/args'
-  check_door 'pcre2' '^src/(tokenizer/regex|scheme/target)'
-  check_door 'utf8proc' '^src/tokenizer/(unicode|jinja/text)'
-  check_door '(jpeglib|png\.h|webp/)' '^src/image/'
-  check_door 'openssl' '^src/base/sha256'
-)
-[ -z "$doors" ] || fail "$doors"
 
-long=$(wc -l $sources | awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines; a file covers one concept"}')
-[ -z "$long" ] || fail "$long"
+# Tracked and new files alike, so that a mistake shows before it is committed.
+mapfile -t sources < <(git ls-files --cached --others --exclude-standard -- '*.cc' '*.h' '*.cu' '*.cuh' |
+  grep -v '^tests/data/' | while read -r file; do [ -e "$file" ] && echo "$file"; done)
 
-foreign=$(LC_ALL=C grep -lP '[^\x00-\x7F]' $sources | grep -v '_test\.cc$' || true)
-[ -z "$foreign" ] || fail "not ASCII: $foreign"
+breaches=$(awk -v levels="$levels" -v third_party="$third_party" '
+  BEGIN {
+    count = split(levels, lines, "\n")
+    for (i = 1; i <= count; i++) {
+      names = split(lines[i], folders, " ")
+      for (j = 1; j <= names; j++) level[folders[j]] = i
+    }
+    rules = split(third_party, lines, "\n")
+    for (i = 1; i <= rules; i++) {
+      split(lines[i], words, " +")
+      header[i] = words[1]
+      allowed[i] = words[2]
+    }
+  }
+  FNR == 1 {
+    split(FILENAME, parts, "/")
+    folder = parts[1] == "src" || parts[1] == "apps" ? parts[2] : ""
+  }
+  /^#include "/ && folder != "" {
+    split($2, parts, "[\"/]")
+    other = parts[2]
+    if ((other in level) && other != folder && level[other] >= level[folder])
+      print FILENAME ":" FNR ": " folder "/ must not include " other "/"
+  }
+  /^#include </ {
+    name = $2
+    gsub(/[<>]/, "", name)
+    for (i = 1; i <= rules; i++)
+      if (header[i] != "" && name ~ "^" header[i] && FILENAME !~ allowed[i])
+        print FILENAME ":" FNR ": <" name "> belongs behind the file that wraps it"
+  }
+  FNR == max + 1 { print FILENAME ": more than " max " lines" }
+' max="$max_lines" "${sources[@]}")
+[ -z "$breaches" ] || complain "$breaches"
 
-prints=$(grep -nE '\b(std::cout|std::cerr|printf\(|abort\(|std::exit|::exit\()' $(echo "$sources" | grep '^src/' | grep -v '_test\.cc$') || true)
-[ -z "$prints" ] || fail "the library prints, aborts or exits: $prints"
+not_ascii=$(LC_ALL=C grep -nP '[^\x00-\x7F]' "${sources[@]}" | cut -c 1-120 || true)
+[ -z "$not_ascii" ] || complain "$not_ascii
+these lines are not ASCII"
 
-if [ "$failures" -gt 0 ]; then exit 1; fi
-echo "house rules hold for $(echo "$sources" | wc -l) files"
+if command -v clang-format >/dev/null; then
+  unformatted=$(printf '%s\n' "${sources[@]}" | xargs -r clang-format --dry-run 2>&1 |
+    sed -n 's/^\([^: ]*\):[0-9]*:.*\[-Wclang-format-violations\]$/\1/p' | sort -u)
+  [ -z "$unformatted" ] || complain "$unformatted
+these files are not formatted: clang-format -i FILE"
+fi
+
+[ "$failures" -eq 0 ] || exit 1
+echo "layers, headers, sizes and format are in order (${#sources[@]} files)"

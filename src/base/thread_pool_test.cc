@@ -1,9 +1,9 @@
 #include "base/thread_pool.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 namespace farthing {
 namespace {
@@ -21,9 +21,11 @@ TEST(ThreadPool, CoversEveryIndexOnce) {
 
 TEST(ThreadPool, RethrowsTheExceptionOfAPiece) {
   ThreadPool pool(3);
-  EXPECT_THROW(pool.parallel_for(100, 1, [](std::int64_t begin, std::int64_t) {
-    if (begin == 42) throw std::runtime_error("piece 42");
-  }), std::runtime_error);
+  EXPECT_THROW(pool.parallel_for(100, 1,
+                                 [](std::int64_t begin, std::int64_t) {
+                                   if (begin == 42) throw std::runtime_error("piece 42");
+                                 }),
+               std::runtime_error);
   std::atomic<int> count{0};  // and stays usable
   pool.parallel_for(10, 1, [&](std::int64_t, std::int64_t) { ++count; });
   EXPECT_EQ(count, 10);
