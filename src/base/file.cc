@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -143,10 +144,11 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::release(std::size_t offset, std::size_t length) const {
-  // Round inwards to whole pages: neighbours in the same page may still be in use.
-  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::size_t begin = (offset + page - 1) / page * page;
-  const std::size_t end = (offset + length) / page * page;
+  // Outwards, to the largest pages that the kernel maps files with: it maps whole ones around a touched byte,
+  // and a neighbour that is still in use is only mapped again from the page cache.
+  constexpr std::size_t kLargePage = std::size_t{2} << 20;
+  const std::size_t begin = offset / kLargePage * kLargePage;
+  const std::size_t end = std::min(size_, (offset + length + kLargePage - 1) / kLargePage * kLargePage);
   if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
