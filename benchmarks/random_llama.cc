@@ -1,5 +1,6 @@
-// Writes a checkpoint with random weights in the shape of Llama-3.2-1B (1.24 B parameters, 2.4 GB of bf16, tied head), to measure memory and
-// time of quantizing something large without downloading it. Usage: random_llama OUT TOKENIZER_DIR [layers]
+// Writes a checkpoint with random weights in the shape of Llama-3.2-1B (1.24 B parameters, 2.4 GB of bf16,
+// tied head), to measure memory and time of quantizing something large without downloading it. Usage:
+// random_llama OUT TOKENIZER_DIR [layers]
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,7 +15,8 @@ namespace {
 
 using namespace farthing;
 
-constexpr std::int64_t kHidden = 2048, kIntermediate = 8192, kHeads = 32, kKeyValueHeads = 8, kHeadDim = 64, kVocabulary = 128256;
+constexpr std::int64_t kHidden = 2048, kIntermediate = 8192, kHeads = 32, kKeyValueHeads = 8, kHeadDim = 64,
+                       kVocabulary = 128256;
 
 // xorshift64*: fast, and the same file everywhere.
 struct Generator {
@@ -28,16 +30,21 @@ struct Generator {
   // Sum of four 16-bit draws: close to normal, mean 0, standard deviation 1.
   float normal() {
     const std::uint64_t bits = next();
-    const int sum = static_cast<int>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48)) - 2 * 0xffff;
+    const int sum =
+        static_cast<int>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48)) -
+        2 * 0xffff;
     return static_cast<float>(sum) * (1.0f / 37837.0f);
   }
 };
 
 std::vector<checkpoint::TensorPlan> tensors_of(std::int64_t layers) {
-  std::vector<checkpoint::TensorPlan> plan = {{"model.embed_tokens.weight", DType::kBF16, {kVocabulary, kHidden}}};
+  std::vector<checkpoint::TensorPlan> plan = {
+      {"model.embed_tokens.weight", DType::kBF16, {kVocabulary, kHidden}}};
   for (std::int64_t i = 0; i < layers; ++i) {
     const std::string block = fmt::format("model.layers.{}.", i);
-    const auto linear = [&](const char* name, std::int64_t out, std::int64_t in) { plan.push_back({block + name + ".weight", DType::kBF16, {out, in}}); };
+    const auto linear = [&](const char* name, std::int64_t out, std::int64_t in) {
+      plan.push_back({block + name + ".weight", DType::kBF16, {out, in}});
+    };
     linear("self_attn.q_proj", kHeads * kHeadDim, kHidden);
     linear("self_attn.k_proj", kKeyValueHeads * kHeadDim, kHidden);
     linear("self_attn.v_proj", kKeyValueHeads * kHeadDim, kHidden);
@@ -62,8 +69,10 @@ void write_weights(const std::filesystem::path& directory, std::int64_t layers) 
     writer.write_stream(tensor.name, [&](const checkpoint::ByteSink& sink) {
       std::vector<std::uint16_t> piece(1 << 20);
       for (std::int64_t left = num_elements(tensor.shape); left > 0;) {
-        const auto count = static_cast<std::size_t>(std::min<std::int64_t>(left, static_cast<std::int64_t>(piece.size())));
-        for (std::size_t i = 0; i < count; ++i) piece[i] = float_to_bf16((is_norm ? 1.0f : 0.0f) + scale * generator.normal());
+        const auto count =
+            static_cast<std::size_t>(std::min<std::int64_t>(left, static_cast<std::int64_t>(piece.size())));
+        for (std::size_t i = 0; i < count; ++i)
+          piece[i] = float_to_bf16((is_norm ? 1.0f : 0.0f) + scale * generator.normal());
         sink(std::as_bytes(std::span(piece.data(), count)));
         left -= static_cast<std::int64_t>(count);
       }
@@ -73,9 +82,22 @@ void write_weights(const std::filesystem::path& directory, std::int64_t layers) 
 }
 
 Json config_of(std::int64_t layers) {
-  return {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"}, {"dtype", "bfloat16"}, {"hidden_size", kHidden}, {"intermediate_size", kIntermediate},
-          {"num_hidden_layers", layers}, {"num_attention_heads", kHeads}, {"num_key_value_heads", kKeyValueHeads}, {"head_dim", kHeadDim}, {"vocab_size", kVocabulary},
-          {"max_position_embeddings", 8192}, {"rms_norm_eps", 1e-5}, {"rope_theta", 500000.0}, {"tie_word_embeddings", true}, {"bos_token_id", 1}, {"eos_token_id", 7}};
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"dtype", "bfloat16"},
+          {"hidden_size", kHidden},
+          {"intermediate_size", kIntermediate},
+          {"num_hidden_layers", layers},
+          {"num_attention_heads", kHeads},
+          {"num_key_value_heads", kKeyValueHeads},
+          {"head_dim", kHeadDim},
+          {"vocab_size", kVocabulary},
+          {"max_position_embeddings", 8192},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 500000.0},
+          {"tie_word_embeddings", true},
+          {"bos_token_id", 1},
+          {"eos_token_id", 7}};
 }
 
 }  // namespace
@@ -91,7 +113,8 @@ int main(int argc, char** argv) {
     std::filesystem::create_directories(directory);
     write_weights(directory, layers);
     for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
-      std::filesystem::copy_file(std::filesystem::path(argv[2]) / name, directory / name, std::filesystem::copy_options::overwrite_existing);
+      std::filesystem::copy_file(std::filesystem::path(argv[2]) / name, directory / name,
+                                 std::filesystem::copy_options::overwrite_existing);
     }
     write_text_atomically(directory / "config.json", config_of(layers).dump(2) + "\n");
   } catch (const std::exception& error) {

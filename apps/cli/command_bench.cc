@@ -47,7 +47,9 @@ double deviation(const std::vector<double>& values) {
 // Ids that are valid in every vocabulary and not all alike.
 models::Prompt synthetic_prompt(const nn::DecoderSpec& decoder, std::int64_t length) {
   models::Prompt prompt;
-  for (std::int64_t i = 0; i < length; ++i) prompt.ids.push_back(static_cast<std::int32_t>((i * 7919 + 11) % std::min<std::int64_t>(decoder.vocab_size, 30000)));
+  for (std::int64_t i = 0; i < length; ++i)
+    prompt.ids.push_back(
+        static_cast<std::int32_t>((i * 7919 + 11) % std::min<std::int64_t>(decoder.vocab_size, 30000)));
   return prompt;
 }
 
@@ -60,21 +62,30 @@ std::string scheme_of(const OpenedModel& opened) {
   if (!modules.empty()) return reader->describe(modules.front()).scheme;
   std::map<DType, std::uint64_t> bytes;
   for (const auto& tensor : checkpoint.tensors()) bytes[tensor.dtype] += tensor.num_bytes;
-  const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto most = std::max_element(bytes.begin(), bytes.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? "" : std::string(dtype_name(most->first));
 }
 
-Row measure(App& app, OpenedModel& opened, const Options& options, std::int64_t batch, std::int64_t prefill, std::int64_t decode, double bandwidth) {
-  Row row{.model = opened.name, .scheme = scheme_of(opened), .batch = batch, .prefill_tokens = prefill, .decode_tokens = decode};
-  const std::vector<models::Prompt> prompts(static_cast<std::size_t>(batch), synthetic_prompt(opened.model.spec().decoder, prefill));
+Row measure(App& app, OpenedModel& opened, const Options& options, std::int64_t batch, std::int64_t prefill,
+            std::int64_t decode, double bandwidth) {
+  Row row{.model = opened.name,
+          .scheme = scheme_of(opened),
+          .batch = batch,
+          .prefill_tokens = prefill,
+          .decode_tokens = decode};
+  const std::vector<models::Prompt> prompts(static_cast<std::size_t>(batch),
+                                            synthetic_prompt(opened.model.spec().decoder, prefill));
   std::vector<double> prefill_rates, decode_rates;
   for (std::int64_t run = 0; run < options.warmup + options.repeat; ++run) {
     app.cancel().check();
     generate::GenerationTimes times;
-    generate::generate(opened.model, prompts, {.max_tokens = decode + 1}, app.threads(), app.cancel(), {}, &times);
+    generate::generate(opened.model, prompts, {.max_tokens = decode + 1}, app.threads(), app.cancel(), {},
+                       &times);
     if (run < options.warmup) continue;
     prefill_rates.push_back(static_cast<double>(batch * prefill) / times.prefill_seconds);
-    if (times.decode_seconds > 0) decode_rates.push_back(static_cast<double>(times.decoded_tokens) / times.decode_seconds);
+    if (times.decode_seconds > 0)
+      decode_rates.push_back(static_cast<double>(times.decoded_tokens) / times.decode_seconds);
   }
   row.prefill_rate = mean(prefill_rates);
   row.prefill_deviation = deviation(prefill_rates);
@@ -82,21 +93,33 @@ Row measure(App& app, OpenedModel& opened, const Options& options, std::int64_t 
   row.decode_deviation = deviation(decode_rates);
   row.peak_bytes = peak_resident_bytes();
   const double steps_per_second = row.decode_rate / static_cast<double>(batch);
-  row.bandwidth_fraction = bandwidth > 0 ? steps_per_second * static_cast<double>(opened.model.bytes_per_token()) / bandwidth : 0;
+  row.bandwidth_fraction =
+      bandwidth > 0 ? steps_per_second * static_cast<double>(opened.model.bytes_per_token()) / bandwidth : 0;
   return row;
 }
 
 Json to_json(const Row& row) {
-  return {{"model", row.model}, {"scheme", row.scheme}, {"batch", row.batch}, {"prefill_tokens", row.prefill_tokens}, {"decode_tokens", row.decode_tokens},
-          {"prefill_tokens_per_second", row.prefill_rate}, {"prefill_deviation", row.prefill_deviation}, {"decode_tokens_per_second", row.decode_rate},
-          {"decode_deviation", row.decode_deviation}, {"peak_bytes", row.peak_bytes}, {"bandwidth_fraction", row.bandwidth_fraction}};
+  return {{"model", row.model},
+          {"scheme", row.scheme},
+          {"batch", row.batch},
+          {"prefill_tokens", row.prefill_tokens},
+          {"decode_tokens", row.decode_tokens},
+          {"prefill_tokens_per_second", row.prefill_rate},
+          {"prefill_deviation", row.prefill_deviation},
+          {"decode_tokens_per_second", row.decode_rate},
+          {"decode_deviation", row.decode_deviation},
+          {"peak_bytes", row.peak_bytes},
+          {"bandwidth_fraction", row.bandwidth_fraction}};
 }
 
 std::string awq_table(std::span<const Row> rows) {
-  report::Table table({"Model", "Scheme", "Batch Size", "Prefill Length", "Decode Length", "Prefill tokens/s", "Decode tokens/s", "Memory (RAM)", "Bandwidth"});
+  report::Table table({"Model", "Scheme", "Batch Size", "Prefill Length", "Decode Length", "Prefill tokens/s",
+                       "Decode tokens/s", "Memory (RAM)", "Bandwidth"});
   for (const Row& row : rows) {
-    table.add({row.model, row.scheme, fmt::to_string(row.batch), fmt::to_string(row.prefill_tokens), fmt::to_string(row.decode_tokens), fmt::format("{:.2f}", row.prefill_rate),
-               fmt::format("{:.2f}", row.decode_rate), format_bytes(row.peak_bytes), fmt::format("{:.0f} %", 100 * row.bandwidth_fraction)});
+    table.add({row.model, row.scheme, fmt::to_string(row.batch), fmt::to_string(row.prefill_tokens),
+               fmt::to_string(row.decode_tokens), fmt::format("{:.2f}", row.prefill_rate),
+               fmt::format("{:.2f}", row.decode_rate), format_bytes(row.peak_bytes),
+               fmt::format("{:.0f} %", 100 * row.bandwidth_fraction)});
   }
   return table.markdown();
 }
@@ -105,11 +128,13 @@ std::string llama_bench_table(std::span<const Row> rows, int threads) {
   report::Table table({"model", "scheme", "backend", "threads", "batch", "test", "t/s"});
   for (const Row& row : rows) {
     const auto add = [&](std::string test, double rate, double spread) {
-      table.add({row.model, row.scheme, fmt::format("CPU {}", kernels::isa_name(kernels::active_isa())), fmt::to_string(threads), fmt::to_string(row.batch), std::move(test),
+      table.add({row.model, row.scheme, fmt::format("CPU {}", kernels::isa_name(kernels::active_isa())),
+                 fmt::to_string(threads), fmt::to_string(row.batch), std::move(test),
                  fmt::format("{:.2f} \u00b1 {:.2f}", rate, spread)});
     };
     add(fmt::format("pp{}", row.prefill_tokens), row.prefill_rate, row.prefill_deviation);
-    if (row.decode_tokens > 0) add(fmt::format("tg{}", row.decode_tokens), row.decode_rate, row.decode_deviation);
+    if (row.decode_tokens > 0)
+      add(fmt::format("tg{}", row.decode_tokens), row.decode_rate, row.decode_deviation);
   }
   return table.markdown();
 }
@@ -124,19 +149,26 @@ int run(App& app, const Options& options) {
       for (const std::int64_t prefill : options.prefill) {
         for (const std::int64_t decode : options.decode) {
           rows.push_back(measure(app, opened, options, batch, prefill, decode, bandwidth));
-          app.reporter().finished(fmt::format("{}  batch {}  prefill {} at {:.1f}  decode {} at {:.1f} tokens/s", opened.name, batch, prefill, rows.back().prefill_rate, decode,
-                                              rows.back().decode_rate));
+          app.reporter().finished(
+              fmt::format("{}  batch {}  prefill {} at {:.1f}  decode {} at {:.1f} tokens/s", opened.name,
+                          batch, prefill, rows.back().prefill_rate, decode, rows.back().decode_rate));
         }
       }
     }
   }
   if (app.json()) {
-    Json document = {{"cpu", cpu_name()}, {"isa", kernels::isa_name(kernels::active_isa())}, {"threads", app.threads().num_threads()}, {"bandwidth_gbps", bandwidth / 1e9}, {"rows", Json::array()}};
+    Json document = {{"cpu", cpu_name()},
+                     {"isa", kernels::isa_name(kernels::active_isa())},
+                     {"threads", app.threads().num_threads()},
+                     {"bandwidth_gbps", bandwidth / 1e9},
+                     {"rows", Json::array()}};
     for (const Row& row : rows) document["rows"].push_back(to_json(row));
     app.write_json(document);
     return kDone;
   }
-  app.write(fmt::format("{}, {}, {} threads, reads {:.1f} GB/s\n\n", cpu_name(), kernels::isa_name(kernels::active_isa()), app.threads().num_threads(), bandwidth / 1e9));
+  app.write(fmt::format("{}, {}, {} threads, reads {:.1f} GB/s\n\n", cpu_name(),
+                        kernels::isa_name(kernels::active_isa()), app.threads().num_threads(),
+                        bandwidth / 1e9));
   app.write(options.style == "awq" ? awq_table(rows) : llama_bench_table(rows, app.threads().num_threads()));
   return kDone;
 }
@@ -148,13 +180,15 @@ void add_bench(App& app) {
   app.command("bench", "prefill and decode speed, memory, in a table to paste")
       .example("farthing bench ./model ./model-W4A16")
       .example("farthing bench ./model --prefill 32,128,512 --decode 64 --batch 1,4 --style llama-bench")
-      .positional("MODEL", options->models, "model folders, or org/name in the Hugging Face cache", Command::Presence::kRest)
+      .positional("MODEL", options->models, "model folders, or org/name in the Hugging Face cache",
+                  Command::Presence::kRest)
       .option("--prefill", "N,...", read_counts(options->prefill), "prompt lengths (32,128,512)")
       .option("--decode", "N,...", read_counts(options->decode), "tokens to generate after each (128)")
       .option("--batch", "N,...", read_counts(options->batch), "sequences at once (1)")
       .option("--repeat", "N", options->repeat, "measured runs of each (3)")
       .option("--warmup", "N", options->warmup, "runs before them that do not count (1)")
-      .option("--style", "NAME", read_choice(options->style, {"awq", "llama-bench"}), "columns as AutoAWQ's benchmark (default) or llama-bench print them")
+      .option("--style", "NAME", read_choice(options->style, {"awq", "llama-bench"}),
+              "columns as AutoAWQ's benchmark (default) or llama-bench print them")
       .body([&app, options] { return run(app, *options); });
 }
 

@@ -27,7 +27,11 @@ constexpr std::string_view kHelp =
 class Conversation {
  public:
   Conversation(App& app, const Options& options)
-      : app_(app), options_(options), opened_(open_model(app, options.model)), prompts_(opened_.prompts()), system_(options.system) {
+      : app_(app),
+        options_(options),
+        opened_(open_model(app, options.model)),
+        prompts_(opened_.prompts()),
+        system_(options.system) {
     reset();
   }
 
@@ -42,12 +46,18 @@ class Conversation {
     const std::string command = line.substr(0, space);
     const std::string argument = space == std::string::npos ? "" : line.substr(space + 1);
     if (command == "/quit" || command == "/exit") return false;
-    if (command == "/reset") reset();
-    else if (command == "/system") system_ = argument, reset();
-    else if (command == "/image") add_picture(argument);
-    else if (command == "/save") write_text_atomically(argument, messages_.dump(2) + "\n");
-    else if (command == "/stats") app_.write(stats_.empty() ? "no answer yet\n" : stats_);
-    else app_.write(std::string(kHelp));
+    if (command == "/reset")
+      reset();
+    else if (command == "/system")
+      system_ = argument, reset();
+    else if (command == "/image")
+      add_picture(argument);
+    else if (command == "/save")
+      write_text_atomically(argument, messages_.dump(2) + "\n");
+    else if (command == "/stats")
+      app_.write(stats_.empty() ? "no answer yet\n" : stats_);
+    else
+      app_.write(std::string(kHelp));
     return true;
   }
 
@@ -60,10 +70,12 @@ class Conversation {
   }
 
   void add_picture(const std::string& path) {
-    FARTHING_REQUIRE(prompts_.takes_pictures(), Code::kInvalidArgument, "this model takes no pictures", {{"model", opened_.name}});
+    FARTHING_REQUIRE(prompts_.takes_pictures(), Code::kInvalidArgument, "this model takes no pictures",
+                     {{"model", opened_.name}});
     pictures_.push_back(image::open(path));
     ++waiting_;
-    app_.write(fmt::format("({} x {} pixels; ask about it)\n", pictures_.back().width, pictures_.back().height));
+    app_.write(
+        fmt::format("({} x {} pixels; ask about it)\n", pictures_.back().width, pictures_.back().height));
   }
 
   void ask(const std::string& question) {
@@ -75,19 +87,23 @@ class Conversation {
     }
     messages_.push_back({{"role", "user"}, {"content", content}});
     const models::Prompt prompt = prompts_.encode_chat(messages_, pictures_, true);
-    const generate::GenerationOptions generation{.max_tokens = options_.max_tokens, .sampling = options_.sampling, .end_of_sequence_ids = prompts_.end_of_sequence_ids()};
+    const generate::GenerationOptions generation{.max_tokens = options_.max_tokens,
+                                                 .sampling = options_.sampling,
+                                                 .end_of_sequence_ids = prompts_.end_of_sequence_ids()};
     tokenizer::StreamDecoder decoder(prompts_.tokenizer());
     generate::GenerationTimes times;
-    const auto answers = generate::generate(opened_.model, std::span(&prompt, 1), generation, app_.threads(), app_.cancel(),
-                                            [&](std::size_t, std::int32_t id) {
-                                              app_.write(decoder.push(id));
-                                              return true;
-                                            },
-                                            &times);
+    const auto answers = generate::generate(
+        opened_.model, std::span(&prompt, 1), generation, app_.threads(), app_.cancel(),
+        [&](std::size_t, std::int32_t id) {
+          app_.write(decoder.push(id));
+          return true;
+        },
+        &times);
     app_.write(decoder.finish() + "\n");
-    messages_.push_back({{"role", "assistant"}, {"content", prompts_.tokenizer().decode(answers.front().ids)}});
-    stats_ = fmt::format("{} prompt tokens in {:.2f} s, {} answer tokens in {:.2f} s\n", prompt.ids.size(), times.prefill_seconds, answers.front().ids.size(),
-                         times.decode_seconds);
+    messages_.push_back(
+        {{"role", "assistant"}, {"content", prompts_.tokenizer().decode(answers.front().ids)}});
+    stats_ = fmt::format("{} prompt tokens in {:.2f} s, {} answer tokens in {:.2f} s\n", prompt.ids.size(),
+                         times.prefill_seconds, answers.front().ids.size(), times.decode_seconds);
     app_.cancel().check();
   }
 
@@ -113,7 +129,8 @@ int run(App& app, const Options& options) {
       if (!conversation.handle(line)) break;
     } catch (const Error& error) {
       if (error.code() == Code::kCancelled || error.code() == Code::kInternal) throw;
-      app.write(fmt::format("{}\n{}\n", error.what(), error.hint()));  // a wrong path must not end a conversation
+      app.write(
+          fmt::format("{}\n{}\n", error.what(), error.hint()));  // a wrong path must not end a conversation
     }
   }
   return kDone;
@@ -129,7 +146,8 @@ void add_chat(App& app) {
       .option("--system", "TEXT", options->system, "system message")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of an answer (512)")
       .option("--temperature", "T", options->sampling.temperature, "0 is greedy, the default")
-      .option("--top-p", "P", options->sampling.top_p, "keep the likeliest tokens that together have this probability")
+      .option("--top-p", "P", options->sampling.top_p,
+              "keep the likeliest tokens that together have this probability")
       .option("--top-k", "K", options->sampling.top_k, "keep the K likeliest tokens")
       .body([&app, options] { return run(app, *options); });
 }

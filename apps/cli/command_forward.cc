@@ -23,12 +23,15 @@ struct Inputs {
 Inputs read_inputs(const std::filesystem::path& file) {
   const checkpoint::Checkpoint tensors = checkpoint::load_safetensors(file);
   const Tensor ids = tensors.read("input_ids");
-  FARTHING_REQUIRE(ids.rank() == 2 && (ids.dtype() == DType::kI64 || ids.dtype() == DType::kI32), Code::kInvalidArgument, "input_ids must be int64 [B, T]",
-                   {{"file", file.string()}, {"shape", to_string(ids.shape())}, {"dtype", dtype_name(ids.dtype())}});
+  FARTHING_REQUIRE(
+      ids.rank() == 2 && (ids.dtype() == DType::kI64 || ids.dtype() == DType::kI32), Code::kInvalidArgument,
+      "input_ids must be int64 [B, T]",
+      {{"file", file.string()}, {"shape", to_string(ids.shape())}, {"dtype", dtype_name(ids.dtype())}});
   Inputs inputs{.rows = ids.dim(0), .columns = ids.dim(1)};
   FARTHING_REQUIRE(ids.numel() > 0, Code::kInvalidArgument, "input_ids is empty", {{"file", file.string()}});
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
-    inputs.ids.push_back(ids.dtype() == DType::kI64 ? static_cast<std::int32_t>(ids.data<std::int64_t>()[i]) : ids.data<std::int32_t>()[i]);
+    inputs.ids.push_back(ids.dtype() == DType::kI64 ? static_cast<std::int32_t>(ids.data<std::int64_t>()[i])
+                                                    : ids.data<std::int32_t>()[i]);
   }
   for (const checkpoint::TensorInfo& info : tensors.tensors()) {
     if (info.name != "input_ids") inputs.pictures.emplace(info.name, tensors.read(info.name));
@@ -38,7 +41,8 @@ Inputs read_inputs(const std::filesystem::path& file) {
 
 void check_vocabulary(const Inputs& inputs, const nn::ModelSpec& spec, const std::filesystem::path& file) {
   for (const std::int32_t id : inputs.ids) {
-    FARTHING_REQUIRE(id >= 0 && (id < spec.decoder.vocab_size || id == spec.image_token_id), Code::kInvalidArgument, "id is outside the vocabulary",
+    FARTHING_REQUIRE(id >= 0 && (id < spec.decoder.vocab_size || id == spec.image_token_id),
+                     Code::kInvalidArgument, "id is outside the vocabulary",
                      {{"file", file.string()}, {"id", id}, {"vocab_size", spec.decoder.vocab_size}});
   }
 }
@@ -50,20 +54,26 @@ int run(App& app, const Options& options) {
   check_vocabulary(inputs, model.spec(), options.ids);
   ThreadPool& pool = app.threads();
 
-  const nn::Batch batch = nn::Batch::of(std::vector<std::int64_t>(static_cast<std::size_t>(inputs.rows), inputs.columns));
-  const Tensor hidden = inputs.pictures.empty() ? model.embed(inputs.ids, batch.positions, pool) : model.embed_prompt(inputs.ids, inputs.pictures, pool);
+  const nn::Batch batch =
+      nn::Batch::of(std::vector<std::int64_t>(static_cast<std::size_t>(inputs.rows), inputs.columns));
+  const Tensor hidden = inputs.pictures.empty() ? model.embed(inputs.ids, batch.positions, pool)
+                                                : model.embed_prompt(inputs.ids, inputs.pictures, pool);
   std::vector<Tensor> states;
   const Tensor last = model.forward(hidden, batch, pool, options.hidden_states ? &states : nullptr);
   const Tensor logits = model.logits(last, pool);
 
-  std::vector<std::pair<std::string, Tensor>> result = {{"logits", logits.reshape({inputs.rows, inputs.columns, logits.dim(1)})}};
+  std::vector<std::pair<std::string, Tensor>> result = {
+      {"logits", logits.reshape({inputs.rows, inputs.columns, logits.dim(1)})}};
   for (std::size_t i = 0; i < states.size(); ++i) {
-    result.emplace_back(fmt::format("hidden_states.{}", i), states[i].reshape({inputs.rows, inputs.columns, states[i].dim(1)}));
+    result.emplace_back(fmt::format("hidden_states.{}", i),
+                        states[i].reshape({inputs.rows, inputs.columns, states[i].dim(1)}));
   }
   checkpoint::save_safetensors(options.output, result);
   const Json shape = {inputs.rows, inputs.columns, logits.dim(1)};
-  if (app.json()) app.write_json({{"output", options.output.string()}, {"shape", shape}, {"compute", options.compute}});
-  else app.write(fmt::format("logits {} written to {}\n", shape.dump(), options.output.string()));
+  if (app.json())
+    app.write_json({{"output", options.output.string()}, {"shape", shape}, {"compute", options.compute}});
+  else
+    app.write(fmt::format("logits {} written to {}\n", shape.dump(), options.output.string()));
   return kDone;
 }
 
@@ -74,11 +84,14 @@ void add_forward(App& app) {
   app.command("forward", "logits of given ids, as a file")
       .example("farthing forward ./model --ids prompt.safetensors -o logits.safetensors")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
-      .required_option("--ids", "FILE", options->ids, "safetensors with input_ids [B, T] int64 and, for pictures, the processor's tensors")
+      .required_option("--ids", "FILE", options->ids,
+                       "safetensors with input_ids [B, T] int64 and, for pictures, the processor's tensors")
       .required_option("-o,--output", "FILE", options->output, "where logits [B, T, V] go, as safetensors")
-      .flag("--hidden-states", options->hidden_states, "add every layer's input and the last layer's normed output")
+      .flag("--hidden-states", options->hidden_states,
+            "add every layer's input and the last layer's normed output")
       .option("--compute", "HOW", read_choice(options->compute, {"exact", "fast"}),
-              "exact: fp32 arithmetic on the dequantized weights; fast: the kernels that run uses (today the same)")
+              "exact: fp32 arithmetic on the dequantized weights; fast: the kernels that run uses (today the "
+              "same)")
       .body([&app, options] { return run(app, *options); });
 }
 

@@ -26,17 +26,20 @@ struct Options {
 };
 
 // The family's declaration, or nothing for a model nobody declared: data-free methods need none.
-std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::string& method, Reporter& reporter) {
+std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::string& method,
+                                              Reporter& reporter) {
   try {
     return models::declare(models::Config(config));
   } catch (const Error& error) {
     if (error.code() != Code::kUnsupported || method == "gptq") throw;
-    reporter.warn(fmt::format("{}: every 2-D weight that is not an embedding is rounded to nearest", error.what()));
+    reporter.warn(
+        fmt::format("{}: every 2-D weight that is not an embedding is rounded to nearest", error.what()));
     return std::nullopt;
   }
 }
 
-calibrate::CalibrationOptions calibration_options(const Options& options, const plan::RecipeCalibration& recipe) {
+calibrate::CalibrationOptions calibration_options(const Options& options,
+                                                  const plan::RecipeCalibration& recipe) {
   calibrate::CalibrationOptions result;
   result.spec = options.calibration.value_or(recipe.source.value_or(result.spec));
   result.collator = options.collator.value_or(recipe.collator.value_or(result.collator));
@@ -48,18 +51,31 @@ calibrate::CalibrationOptions calibration_options(const Options& options, const 
 }
 
 std::string plan_line(const plan::QuantizePlan& plan, const plan::Footprint& footprint) {
-  return fmt::format("plan         {}  {} blocks  {} linears  {} {}  peak {}  disk {}  {:.2f} bits/weight", plan.model_name, plan.blocks.size(), plan.linears.size(),
-                     plan.scheme_name, plan.method, format_bytes(footprint.peak_bytes), format_bytes(plan.bytes_out), plan.bits_per_weight);
+  return fmt::format("plan         {}  {} blocks  {} linears  {} {}  peak {}  disk {}  {:.2f} bits/weight",
+                     plan.model_name, plan.blocks.size(), plan.linears.size(), plan.scheme_name, plan.method,
+                     format_bytes(footprint.peak_bytes), format_bytes(plan.bytes_out), plan.bits_per_weight);
 }
 
 Json plan_document(const plan::QuantizePlan& plan, const plan::Footprint& footprint) {
-  Json document = {{"model", plan.model_name}, {"scheme", plan.scheme_name}, {"method", plan.method}, {"format", plan.format}, {"dry_run", true},
-                   {"bits_per_weight", plan.bits_per_weight}, {"bytes_in", plan.bytes_in}, {"bytes_out", plan.bytes_out}, {"peak_host_bytes", footprint.peak_bytes},
-                   {"ignored", plan.ignored}, {"deviations", Json::array()}, {"layers", Json::array()}};
+  Json document = {{"model", plan.model_name},
+                   {"scheme", plan.scheme_name},
+                   {"method", plan.method},
+                   {"format", plan.format},
+                   {"dry_run", true},
+                   {"bits_per_weight", plan.bits_per_weight},
+                   {"bytes_in", plan.bytes_in},
+                   {"bytes_out", plan.bytes_out},
+                   {"peak_host_bytes", footprint.peak_bytes},
+                   {"ignored", plan.ignored},
+                   {"deviations", Json::array()},
+                   {"layers", Json::array()}};
   for (const plan::LinearPlan& linear : plan.linears) {
-    document["layers"].push_back({{"name", linear.module.path}, {"method", plan::method_name(linear.method)}, {"scheme", scheme::describe(linear.scheme)}});
+    document["layers"].push_back({{"name", linear.module.path},
+                                  {"method", plan::method_name(linear.method)},
+                                  {"scheme", scheme::describe(linear.scheme)}});
   }
-  for (const plan::Deviation& deviation : plan.deviations) document["deviations"].push_back({{"module", deviation.module}, {"what", deviation.what}});
+  for (const plan::Deviation& deviation : plan.deviations)
+    document["deviations"].push_back({{"module", deviation.module}, {"what", deviation.what}});
   return document;
 }
 
@@ -83,35 +99,46 @@ int run(App& app, Options& options) {
     recipe = plan::read_recipe(*options.recipe);
     plan::apply_flags(*recipe, options.flags);
   }
-  std::optional<nn::ModelSpec> spec = declare_if_known(config, recipe ? "auto" : options.flags.method, reporter);
+  std::optional<nn::ModelSpec> spec =
+      declare_if_known(config, recipe ? "auto" : options.flags.method, reporter);
   if (!recipe) recipe = plan::recipe_from_flags(options.flags, spec.has_value());
   const plan::RecipeCalibration recipe_calibration = recipe->calibration;
   const std::string name = std::filesystem::weakly_canonical(directory).filename().string();
-  const plan::QuantizePlan plan = plan::make_plan(*source, config, std::move(spec), std::move(*recipe), {.format = options.format, .model_name = name});
+  const plan::QuantizePlan plan = plan::make_plan(*source, config, std::move(spec), std::move(*recipe),
+                                                  {.format = options.format, .model_name = name});
 
   std::optional<calibrate::CalibrationSet> calibration;
   if (plan.needs_calibration) {
-    const models::PromptProcessor prompts = models::PromptProcessor::open(directory, std::make_shared<const nn::ModelSpec>(*plan.spec));
-    calibration = calibrate::build_calibration_set(calibration_options(options, recipe_calibration), *plan.spec, prompts, reporter, app.cancel());
+    const models::PromptProcessor prompts =
+        models::PromptProcessor::open(directory, std::make_shared<const nn::ModelSpec>(*plan.spec));
+    calibration = calibrate::build_calibration_set(calibration_options(options, recipe_calibration),
+                                                   *plan.spec, prompts, reporter, app.cancel());
   }
-  const plan::Footprint footprint = plan::predict_footprint(plan, calibration ? calibration->token_counts() : std::vector<std::int64_t>{});
+  const plan::Footprint footprint =
+      plan::predict_footprint(plan, calibration ? calibration->token_counts() : std::vector<std::int64_t>{});
   reporter.note(plan_line(plan, footprint));
   if (!plan.reason.empty()) reporter.note("method       " + plan.reason);
-  for (const plan::Deviation& deviation : plan.deviations) reporter.warn(fmt::format("{}: {}", deviation.module, deviation.what));
+  for (const plan::Deviation& deviation : plan.deviations)
+    reporter.warn(fmt::format("{}: {}", deviation.module, deviation.what));
   require_memory(options, footprint);
   if (options.dry_run) {
-    if (app.json()) app.write_json(plan_document(plan, footprint));
-    else app.write("nothing was written: this was a dry run\n");
+    if (app.json())
+      app.write_json(plan_document(plan, footprint));
+    else
+      app.write("nothing was written: this was a dry run\n");
     return options.strict && !plan.deviations.empty() ? kDoneWithDeviations : kDone;
   }
-  FARTHING_REQUIRE(!options.output.empty(), Code::kInvalidArgument, "no output folder", {}, "add -o DIR, or --dry-run to see the plan only");
+  FARTHING_REQUIRE(!options.output.empty(), Code::kInvalidArgument, "no output folder", {},
+                   "add -o DIR, or --dry-run to see the plan only");
 
-  const plan::QuantizeResult result = quantize::run(
-      plan, source, calibration ? &*calibration : nullptr,
-      {.output = options.output, .overwrite = options.overwrite, .resume = options.resume},
-      app.threads(), reporter, app.cancel());
-  if (app.json()) app.write_json(report::to_json(result));
-  else app.write(report::summary(result));
+  const plan::QuantizeResult result =
+      quantize::run(plan, source, calibration ? &*calibration : nullptr,
+                    {.output = options.output, .overwrite = options.overwrite, .resume = options.resume},
+                    app.threads(), reporter, app.cancel());
+  if (app.json())
+    app.write_json(report::to_json(result));
+  else
+    app.write(report::summary(result));
   return options.strict && !result.deviations.empty() ? kDoneWithDeviations : kDone;
 }
 
@@ -123,37 +150,50 @@ void add_quantize(App& app) {
   flags.targets.clear();
   app.command("quantize", "make a model small, and write it for vLLM and transformers")
       .example("farthing quantize ./Llama-3.2-1B -o ./Llama-3.2-1B-W4A16")
-      .example("farthing quantize ./llava -o ./llava-W4A16 --calibration ./photos --question \"What is this?\" --samples 64")
+      .example(
+          "farthing quantize ./llava -o ./llava-W4A16 --calibration ./photos --question \"What is this?\" "
+          "--samples 64")
       .example("farthing quantize ./model -o ./out --recipe recipe.yaml --strict")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
       .option("-o,--output", "DIR", options->output, "where the new model goes")
       .group("what")
       .option("--scheme", "NAME", flags.scheme, "W4A16 (default), W8A16, W4A16_ASYM, W3A16 ...")
-      .option("--method", "NAME", flags.method, "auto (default): gptq for 2 to 4-bit integers of a known family, rtn for the rest; gptq; rtn")
-      .option("--recipe", "FILE", options->recipe, "llm-compressor recipe (YAML); the flags given beside it change its schemes")
+      .option("--method", "NAME", flags.method,
+              "auto (default): gptq for 2 to 4-bit integers of a known family, rtn for the rest; gptq; rtn")
+      .option("--recipe", "FILE", options->recipe,
+              "llm-compressor recipe (YAML); the flags given beside it change its schemes")
       .option("--bits", "N", flags.bits, "bits of a code")
       .option("--group-size", "N", flags.group_size, "columns that share a scale; -1 is a whole row")
       .toggle("--symmetric", "--asymmetric", flags.symmetric, "zero point fixed, or chosen")
-      .option("--actorder", "ORDER", flags.actorder, "none, group (dynamic), weight (static; the default of gptq)")
+      .option("--actorder", "ORDER", flags.actorder,
+              "none, group (dynamic), weight (static; the default of gptq)")
       .option("--observer", "NAME", flags.observer, "minmax or mse")
-      .option("--dampening", "F", flags.dampening_frac, "share of the mean diagonal added to the Hessian (0.01)")
-      .option("--block-size", "N", flags.block_size, "columns that gptq walks before it updates the rest (128)")
-      .option("--targets", "NAME", flags.targets, "module names, re:expressions or class names to quantize (Linear); repeatable")
-      .option("--ignore", "NAME", flags.ignore, "modules to leave alone, as --targets; default: what the family leaves alone; repeatable")
-      .option("--sequential-targets", "NAME", flags.sequential_targets, "class after which inputs are taken anew: a layer class (default), a submodule class, Linear")
+      .option("--dampening", "F", flags.dampening_frac,
+              "share of the mean diagonal added to the Hessian (0.01)")
+      .option("--block-size", "N", flags.block_size,
+              "columns that gptq walks before it updates the rest (128)")
+      .option("--targets", "NAME", flags.targets,
+              "module names, re:expressions or class names to quantize (Linear); repeatable")
+      .option("--ignore", "NAME", flags.ignore,
+              "modules to leave alone, as --targets; default: what the family leaves alone; repeatable")
+      .option("--sequential-targets", "NAME", flags.sequential_targets,
+              "class after which inputs are taken anew: a layer class (default), a submodule class, Linear")
       .option("--format", "NAME", options->format, "compressed-tensors")
       .group("calibration")
-      .option("--calibration", "SPEC", options->calibration, "builtin (default), .txt, .jsonl, folder of pictures, text:\"...\", or a data set's name")
+      .option("--calibration", "SPEC", options->calibration,
+              "builtin (default), .txt, .jsonl, folder of pictures, text:\"...\", or a data set's name")
       .option("--samples", "N", options->samples, "calibration samples (128)")
       .option("--sequence-length", "N", options->sequence_length, "most tokens of a sample (2048)")
       .option("--question", "TEXT", options->question, "asked about each picture of a folder")
-      .option("--collator", "NAME", options->collator, "how records become prompts: general, or a family's own")
+      .option("--collator", "NAME", options->collator,
+              "how records become prompts: general, or a family's own")
       .option("--seed", "N", options->seed, "draw samples at random; default: spread evenly")
       .group("how")
       .option("--memory", "SIZE", options->memory, "refuse before the work starts if more is needed")
       .flag("--dry-run", options->dry_run, "show the plan, write nothing")
       .flag("--strict", options->strict, "exit with 5 when anything deviated from the plan")
-      .toggle("--resume", "--no-resume", options->resume, "go on after an interrupted run (default), or start over")
+      .toggle("--resume", "--no-resume", options->resume,
+              "go on after an interrupted run (default), or start over")
       .flag("--overwrite", options->overwrite, "replace an existing output once the new one is complete")
       .body([&app, options] {
         if (options->flags.targets.empty()) options->flags.targets = {"Linear"};

@@ -1,8 +1,8 @@
 // farthing run: one question, one answer, about a text or a picture.
-#include <unistd.h>
-
 #include <iostream>
 #include <iterator>
+
+#include <unistd.h>
 
 #include "base/system.h"
 #include "base/units.h"
@@ -28,7 +28,8 @@ struct Options {
 
 std::string read_prompt(const Options& options) {
   if (options.prompt) return *options.prompt;
-  FARTHING_REQUIRE(!::isatty(STDIN_FILENO), Code::kInvalidArgument, "no prompt", {}, "farthing run MODEL \"your question\", or pipe a text in");
+  FARTHING_REQUIRE(!::isatty(STDIN_FILENO), Code::kInvalidArgument, "no prompt", {},
+                   "farthing run MODEL \"your question\", or pipe a text in");
   return {std::istreambuf_iterator<char>(std::cin), {}};
 }
 
@@ -45,20 +46,27 @@ Json chat_of(const Options& options, const std::string& prompt) {
   return messages;
 }
 
-void write_logits(models::Model& model, const models::Prompt& prompt, const std::filesystem::path& file, ThreadPool& pool) {
+void write_logits(models::Model& model, const models::Prompt& prompt, const std::filesystem::path& file,
+                  ThreadPool& pool) {
   const Tensor logits = generate::prompt_logits(model, prompt, pool);
   Tensor ids = Tensor::empty(DType::kI64, {1, static_cast<std::int64_t>(prompt.ids.size())});
   std::copy(prompt.ids.begin(), prompt.ids.end(), ids.mutable_data<std::int64_t>());
-  std::vector<std::pair<std::string, Tensor>> tensors = {{"input_ids", ids}, {"logits", logits.reshape({1, logits.dim(0), logits.dim(1)})}};
+  std::vector<std::pair<std::string, Tensor>> tensors = {
+      {"input_ids", ids}, {"logits", logits.reshape({1, logits.dim(0), logits.dim(1)})}};
   tensors.insert(tensors.end(), prompt.pictures.begin(), prompt.pictures.end());
   checkpoint::save_safetensors(file, tensors);
 }
 
-std::string stats_line(const OpenedModel& opened, const models::Prompt& prompt, const generate::GenerationTimes& times) {
-  return fmt::format("{} prompt tokens at {:.1f} tokens/s, {} answer tokens at {:.1f} tokens/s, weights {}, KV cache {}, peak memory {}", prompt.ids.size(),
-                     static_cast<double>(prompt.ids.size()) / times.prefill_seconds, times.decoded_tokens + 1,
-                     times.decode_seconds > 0 ? static_cast<double>(times.decoded_tokens) / times.decode_seconds : 0.0, format_bytes(opened.model.num_bytes()),
-                     format_bytes(times.cache_bytes), format_bytes(peak_resident_bytes()));
+std::string stats_line(const OpenedModel& opened, const models::Prompt& prompt,
+                       const generate::GenerationTimes& times) {
+  return fmt::format(
+      "{} prompt tokens at {:.1f} tokens/s, {} answer tokens at {:.1f} tokens/s, weights {}, KV cache {}, "
+      "peak memory {}",
+      prompt.ids.size(), static_cast<double>(prompt.ids.size()) / times.prefill_seconds,
+      times.decoded_tokens + 1,
+      times.decode_seconds > 0 ? static_cast<double>(times.decoded_tokens) / times.decode_seconds : 0.0,
+      format_bytes(opened.model.num_bytes()), format_bytes(times.cache_bytes),
+      format_bytes(peak_resident_bytes()));
 }
 
 int run(App& app, Options& options) {
@@ -67,26 +75,34 @@ int run(App& app, Options& options) {
   const std::string text = read_prompt(options);
   std::vector<image::Image> pictures;
   for (const auto& file : options.images) pictures.push_back(image::open(file));
-  const models::Prompt prompt = options.raw ? prompts.encode(text, pictures, true) : prompts.encode_chat(chat_of(options, text), pictures, true);
+  const models::Prompt prompt = options.raw ? prompts.encode(text, pictures, true)
+                                            : prompts.encode_chat(chat_of(options, text), pictures, true);
   if (options.logits) write_logits(opened.model, prompt, *options.logits, app.threads());
 
   options.sampling.seed = static_cast<std::uint64_t>(options.seed);
-  const generate::GenerationOptions generation{
-      .max_tokens = options.max_tokens, .sampling = options.sampling, .end_of_sequence_ids = prompts.end_of_sequence_ids()};
+  const generate::GenerationOptions generation{.max_tokens = options.max_tokens,
+                                               .sampling = options.sampling,
+                                               .end_of_sequence_ids = prompts.end_of_sequence_ids()};
   const bool streams = !app.json() && !options.ids;
   tokenizer::StreamDecoder decoder(prompts.tokenizer());
   generate::GenerationTimes times;
-  const auto answers = generate::generate(opened.model, std::span(&prompt, 1), generation, app.threads(), app.cancel(),
-                                          [&](std::size_t, std::int32_t id) {
-                                            if (streams) app.write(decoder.push(id));
-                                            return true;
-                                          },
-                                          &times);
+  const auto answers = generate::generate(
+      opened.model, std::span(&prompt, 1), generation, app.threads(), app.cancel(),
+      [&](std::size_t, std::int32_t id) {
+        if (streams) app.write(decoder.push(id));
+        return true;
+      },
+      &times);
   const generate::Generation& answer = answers.front();
   if (app.json()) {
-    app.write_json({{"text", prompts.tokenizer().decode(answer.ids)}, {"prompt_tokens", prompt.ids.size()}, {"ids", answer.ids},
-                    {"finish_reason", generate::finish_reason_name(answer.reason)}, {"prefill_seconds", times.prefill_seconds},
-                    {"decode_seconds", times.decode_seconds}, {"weights_bytes", opened.model.num_bytes()}, {"kv_cache_bytes", times.cache_bytes},
+    app.write_json({{"text", prompts.tokenizer().decode(answer.ids)},
+                    {"prompt_tokens", prompt.ids.size()},
+                    {"ids", answer.ids},
+                    {"finish_reason", generate::finish_reason_name(answer.reason)},
+                    {"prefill_seconds", times.prefill_seconds},
+                    {"decode_seconds", times.decode_seconds},
+                    {"weights_bytes", opened.model.num_bytes()},
+                    {"kv_cache_bytes", times.cache_bytes},
                     {"peak_bytes", peak_resident_bytes()}});
   } else if (options.ids) {
     app.write(fmt::format("{}\n", fmt::join(answer.ids, " ")));
@@ -107,22 +123,27 @@ void add_run(App& app) {
       .example("farthing run ./llava --image kitten.jpg \"What animal is this?\"")
       .example("cat letter.txt | farthing run ./model --max-tokens 100")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
-      .positional("PROMPT", options->prompt, "the question; read from standard input when absent", Command::Presence::kOptional)
+      .positional("PROMPT", options->prompt, "the question; read from standard input when absent",
+                  Command::Presence::kOptional)
       .option("--image", "FILE", options->images, "a picture to ask about; repeatable")
       .option("--system", "TEXT", options->system, "system message")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of the answer (256)")
       .group("sampling")
       .option("--temperature", "T", options->sampling.temperature, "0 is greedy, the default")
-      .option("--top-p", "P", options->sampling.top_p, "keep the likeliest tokens that together have this probability")
+      .option("--top-p", "P", options->sampling.top_p,
+              "keep the likeliest tokens that together have this probability")
       .option("--top-k", "K", options->sampling.top_k, "keep the K likeliest tokens")
-      .option("--min-p", "P", options->sampling.min_p, "keep tokens at least this likely, relative to the likeliest")
-      .option("--repetition-penalty", "R", options->sampling.repetition_penalty, "above 1 makes repeating less likely")
+      .option("--min-p", "P", options->sampling.min_p,
+              "keep tokens at least this likely, relative to the likeliest")
+      .option("--repetition-penalty", "R", options->sampling.repetition_penalty,
+              "above 1 makes repeating less likely")
       .option("--seed", "N", options->seed, "the same seed gives the same answer")
       .group("for programs")
       .flag("--raw", options->raw, "no chat template: the prompt goes through the tokenizer as it is")
       .flag("--stats", options->stats, "speed and memory, on stderr")
       .flag("--ids", options->ids, "print token ids instead of text")
-      .option("--logits", "FILE", options->logits, "write the prompt's ids, logits and picture tensors as safetensors")
+      .option("--logits", "FILE", options->logits,
+              "write the prompt's ids, logits and picture tensors as safetensors")
       .body([&app, options] { return run(app, *options); });
 }
 

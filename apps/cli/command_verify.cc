@@ -15,7 +15,8 @@ int run(App& app, const Options& options) {
   const auto problems = evaluate::verify(checkpoint::find_model(options.model), options.consumer);
   if (app.json()) {
     Json document = {{"ok", problems.empty()}, {"problems", Json::array()}};
-    for (const auto& problem : problems) document["problems"].push_back({{"where", problem.where}, {"what", problem.what}});
+    for (const auto& problem : problems)
+      document["problems"].push_back({{"where", problem.where}, {"what", problem.what}});
     app.write_json(document);
   } else if (problems.empty()) {
     app.write(options.consumer.empty() ? "ok\n" : fmt::format("ok for {}\n", options.consumer));
@@ -33,7 +34,8 @@ void add_verify(App& app) {
   app.command("verify", "check that a folder is whole and that a consumer would load it")
       .example("farthing verify ./model-W4A16 --for vllm")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
-      .option("--for", "NAME", read_choice(options->consumer, {names.begin(), names.end()}), fmt::format("one of {}", fmt::join(names, ", ")))
+      .option("--for", "NAME", read_choice(options->consumer, {names.begin(), names.end()}),
+              fmt::format("one of {}", fmt::join(names, ", ")))
       .body([&app, options] { return run(app, *options); });
 }
 

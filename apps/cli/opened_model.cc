@@ -12,7 +12,8 @@ OpenedModel open_model(App& app, const std::string& argument) {
   kernels::parse_device(app.device());
   const std::filesystem::path directory = checkpoint::find_model(argument);
   const std::filesystem::path plain = std::filesystem::weakly_canonical(directory);
-  return {.directory = directory, .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
+  return {.directory = directory,
+          .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
           .model = models::Model::open(directory)};
 }
 

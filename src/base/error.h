@@ -1,13 +1,14 @@
-// Errors of two sorts: a problem in the user's world (bad flag, corrupt file, full disk), which says what is wrong,
-// where, the actual values and what to type next; and a broken invariant of ours, which says how to report it.
+// Errors of two sorts: a problem in the user's world (bad flag, corrupt file, full disk), which says what is
+// wrong, where, the actual values and what to type next; and a broken invariant of ours, which says how to
+// report it.
 #pragma once
-
-#include <fmt/format.h>
 
 #include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace farthing {
 
@@ -60,17 +61,19 @@ namespace internal {
 [[noreturn]] void throw_check(const char* expression, const char* file, int line, std::string detail);
 }  // namespace internal
 
-/// Throws a user error unless `condition` holds: FARTHING_REQUIRE(ok, Code::kNotFound, "message", {{"file", path}}, "hint").
-#define FARTHING_REQUIRE(condition, ...)                                     \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]] throw ::farthing::Error(__VA_ARGS__);     \
+/// Throws a user error unless `condition` holds: FARTHING_REQUIRE(ok, Code::kNotFound, "message", {{"file",
+/// path}}, "hint").
+#define FARTHING_REQUIRE(condition, ...)    \
+  do {                                      \
+    if (!(condition)) [[unlikely]]          \
+      throw ::farthing::Error(__VA_ARGS__); \
   } while (false)
 
 /// Throws an internal error unless the invariant holds. The optional rest is a fmt format and its arguments.
-#define FARTHING_CHECK(condition, ...)                                                                        \
-  do {                                                                                                        \
-    if (!(condition)) [[unlikely]]                                                                            \
-      ::farthing::internal::throw_check(#condition, __FILE__, __LINE__, ::fmt::format("" __VA_ARGS__));       \
+#define FARTHING_CHECK(condition, ...)                                                                  \
+  do {                                                                                                  \
+    if (!(condition)) [[unlikely]]                                                                      \
+      ::farthing::internal::throw_check(#condition, __FILE__, __LINE__, ::fmt::format("" __VA_ARGS__)); \
   } while (false)
 
 }  // namespace farthing

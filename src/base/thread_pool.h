@@ -23,9 +23,10 @@ class ThreadPool {
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   /// Calls `body(begin, end)` for consecutive pieces of `grain` indices covering [0, count), in any order and
-  /// concurrently, and returns when all are done. The first exception of a piece is rethrown here. Calls from inside
-  /// a body run their pieces on the calling thread.
-  void parallel_for(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& body);
+  /// concurrently, and returns when all are done. The first exception of a piece is rethrown here. Calls from
+  /// inside a body run their pieces on the calling thread.
+  void parallel_for(std::int64_t count, std::int64_t grain,
+                    const std::function<void(std::int64_t, std::int64_t)>& body);
 
  private:
   struct Job;
@@ -36,11 +37,11 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable done_;
-  Job* job_ = nullptr;           // guarded by mutex_
+  Job* job_ = nullptr;            // guarded by mutex_
   std::uint64_t generation_ = 0;  // guarded by mutex_; counts jobs, so that a worker takes each one once
-  int active_ = 0;               // guarded by mutex_; workers inside the current job
-  bool stop_ = false;            // guarded by mutex_
-  std::mutex submit_;            // one job at a time
+  int active_ = 0;                // guarded by mutex_; workers inside the current job
+  bool stop_ = false;             // guarded by mutex_
+  std::mutex submit_;             // one job at a time
 };
 
 }  // namespace farthing

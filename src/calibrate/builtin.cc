@@ -12,7 +12,8 @@ std::vector<Record> chats() {
     for (std::size_t at = 0; at < file.bytes.size();) {
       const std::size_t end = std::min(file.bytes.find('\n', at), file.bytes.size());
       const Json row = parse_json(file.bytes.substr(at, end - at), "built-in chats");
-      records.push_back({.origin = fmt::format("builtin:{}", records.size() + 1), .messages = row.at("messages")});
+      records.push_back(
+          {.origin = fmt::format("builtin:{}", records.size() + 1), .messages = row.at("messages")});
       at = end + 1;
     }
   }
@@ -25,7 +26,9 @@ std::vector<Record> photos(const std::string& question) {
     if (!file.name.ends_with(".jpg")) continue;
     Record record{.origin = fmt::format("builtin:{}", file.name)};
     record.embedded_images.emplace_back(file.name, file.bytes);
-    record.messages = Json::array({{{"role", "user"}, {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
+    record.messages = Json::array(
+        {{{"role", "user"},
+          {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
     records.push_back(std::move(record));
   }
   return records;

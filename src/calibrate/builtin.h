@@ -1,4 +1,5 @@
-// The calibration set inside the program: short chats, and for models that read pictures a few photos with questions.
+// The calibration set inside the program: short chats, and for models that read pictures a few photos with
+// questions.
 #pragma once
 
 #include <string_view>

@@ -10,14 +10,18 @@ namespace {
 std::vector<image::Image> open_pictures(const Record& record) {
   std::vector<image::Image> pictures;
   for (const auto& path : record.images) pictures.push_back(image::open(path));
-  for (const auto& [name, bytes] : record.embedded_images) pictures.push_back(image::decode(std::as_bytes(std::span(bytes)), name));
+  for (const auto& [name, bytes] : record.embedded_images)
+    pictures.push_back(image::decode(std::as_bytes(std::span(bytes)), name));
   return pictures;
 }
 
-bool ends_with_user(const Json& messages) { return !messages.empty() && messages.back().value("role", "") == "user"; }
+bool ends_with_user(const Json& messages) {
+  return !messages.empty() && messages.back().value("role", "") == "user";
+}
 
 // Whatever the record holds, as the model's own template and tokenizer write it.
-Sample collate_general(const Record& record, const models::PromptProcessor& processor, const CollatorOptions& options) {
+Sample collate_general(const Record& record, const models::PromptProcessor& processor,
+                       const CollatorOptions& options) {
   Sample sample{.origin = record.origin};
   if (!record.ids.empty()) {
     sample.prompt.ids = record.ids;
@@ -25,18 +29,23 @@ Sample collate_general(const Record& record, const models::PromptProcessor& proc
     sample.prompt = processor.encode(record.text, {}, true);
   } else {
     const std::vector<image::Image> pictures = open_pictures(record);
-    sample.prompt = processor.encode_chat(record.messages, pictures, options.add_generation_prompt && ends_with_user(record.messages));
+    sample.prompt = processor.encode_chat(record.messages, pictures,
+                                          options.add_generation_prompt && ends_with_user(record.messages));
   }
   const auto length = static_cast<std::int64_t>(sample.prompt.ids.size());
   FARTHING_REQUIRE(length > 0, Code::kInvalidArgument, "empty sample");
-  // A cut through a picture's tokens would leave features without a place, so such a prompt is turned away instead.
-  FARTHING_REQUIRE(sample.prompt.pictures.empty() || length <= options.sequence_length, Code::kInvalidArgument,
-                   "prompt with a picture is longer than the sequence length", {{"tokens", length}, {"sequence_length", options.sequence_length}});
+  // A cut through a picture's tokens would leave features without a place, so such a prompt is turned away
+  // instead.
+  FARTHING_REQUIRE(sample.prompt.pictures.empty() || length <= options.sequence_length,
+                   Code::kInvalidArgument, "prompt with a picture is longer than the sequence length",
+                   {{"tokens", length}, {"sequence_length", options.sequence_length}});
   return sample;
 }
 
-// LLaVA's template reads only lists of parts; content given as a plain string would silently vanish from the prompt.
-Sample collate_llava(const Record& record, const models::PromptProcessor& processor, const CollatorOptions& options) {
+// LLaVA's template reads only lists of parts; content given as a plain string would silently vanish from the
+// prompt.
+Sample collate_llava(const Record& record, const models::PromptProcessor& processor,
+                     const CollatorOptions& options) {
   Record adapted = record;
   if (adapted.messages.is_array()) {
     for (Json& message : adapted.messages) {
@@ -55,7 +64,9 @@ constexpr std::array kCollators = {
 
 }  // namespace
 
-std::span<const Collator> collators() { return kCollators; }
+std::span<const Collator> collators() {
+  return kCollators;
+}
 
 const Collator& find_collator(std::string_view name, std::string_view family) {
   const std::string_view wanted = name.empty() ? family : name;
@@ -65,7 +76,8 @@ const Collator& find_collator(std::string_view name, std::string_view family) {
   if (name.empty()) return kCollators.front();
   std::vector<std::string_view> names;
   for (const Collator& collator : kCollators) names.push_back(collator.name);
-  throw Error(Code::kInvalidArgument, "unknown collator", {{"collator", name}}, fmt::format("choose one of {}", fmt::join(names, ", ")));
+  throw Error(Code::kInvalidArgument, "unknown collator", {{"collator", name}},
+              fmt::format("choose one of {}", fmt::join(names, ", ")));
 }
 
 }  // namespace farthing::calibrate

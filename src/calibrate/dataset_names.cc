@@ -43,27 +43,35 @@ fs::path find_dataset(const std::string& name) {
   const std::size_t colon = name.find(':');
   const std::string base = name.substr(0, colon);
   const std::string split = colon == std::string::npos ? "" : name.substr(colon + 1);
-  const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& candidate) { return candidate.name == base; });
+  const auto row =
+      std::find_if(kRows.begin(), kRows.end(), [&](const Row& candidate) { return candidate.name == base; });
   std::vector<std::string_view> names;
   for (const Row& known : kRows) names.push_back(known.name);
-  FARTHING_REQUIRE(row != kRows.end() || base.find('/') != std::string::npos, Code::kNotFound, "no such calibration file, folder or data set",
-                   {{"calibration", name}}, fmt::format("give a path, text:\"a sentence\", builtin, or one of {}", fmt::join(names, ", ")));
+  FARTHING_REQUIRE(
+      row != kRows.end() || base.find('/') != std::string::npos, Code::kNotFound,
+      "no such calibration file, folder or data set", {{"calibration", name}},
+      fmt::format("give a path, text:\"a sentence\", builtin, or one of {}", fmt::join(names, ", ")));
   const std::string repository(row != kRows.end() ? row->repository : std::string_view(base));
   std::string folder_name = "datasets--" + repository;
-  for (std::size_t at = folder_name.find('/'); at != std::string::npos; at = folder_name.find('/')) folder_name.replace(at, 1, "--");
+  for (std::size_t at = folder_name.find('/'); at != std::string::npos; at = folder_name.find('/'))
+    folder_name.replace(at, 1, "--");
   const fs::path snapshots = cache_folder() / folder_name / "snapshots";
   std::vector<fs::path> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(snapshots, ignored)) found.push_back(entry.path());
-  FARTHING_REQUIRE(!found.empty(), Code::kNotFound, "the data set is not in the Hugging Face cache", {{"dataset", repository}, {"looked_in", snapshots.string()}},
-                   fmt::format("download {} from {} into that folder, or give --calibration a .jsonl or .txt file",
-                               row != kRows.end() ? row->files : std::string_view("its files"), repository));
+  FARTHING_REQUIRE(
+      !found.empty(), Code::kNotFound, "the data set is not in the Hugging Face cache",
+      {{"dataset", repository}, {"looked_in", snapshots.string()}},
+      fmt::format("download {} from {} into that folder, or give --calibration a .jsonl or .txt file",
+                  row != kRows.end() ? row->files : std::string_view("its files"), repository));
   std::sort(found.begin(), found.end());
   if (split.empty()) return found.back();
   for (const auto& entry : fs::recursive_directory_iterator(found.back())) {
-    if (entry.is_regular_file() && entry.path().string().find(split) != std::string::npos) return entry.path();
+    if (entry.is_regular_file() && entry.path().string().find(split) != std::string::npos)
+      return entry.path();
   }
-  throw Error(Code::kNotFound, "the data set has no such split", {{"dataset", repository}, {"split", split}, {"folder", found.back().string()}});
+  throw Error(Code::kNotFound, "the data set has no such split",
+              {{"dataset", repository}, {"split", split}, {"folder", found.back().string()}});
 }
 
 }  // namespace farthing::calibrate

@@ -6,7 +6,9 @@
 namespace farthing::calibrate {
 
 HessianCollector::HessianCollector(std::set<std::string> paths, std::int64_t num_sequences, ThreadPool& pool)
-    : paths_(std::move(paths)), factor_(2.0f / static_cast<float>(std::max<std::int64_t>(1, num_sequences))), pool_(pool) {}
+    : paths_(std::move(paths)),
+      factor_(2.0f / static_cast<float>(std::max<std::int64_t>(1, num_sequences))),
+      pool_(pool) {}
 
 nn::InputObserver HessianCollector::observer() {
   return [this](std::span<nn::Linear* const> linears, const float* x, std::int64_t rows) {

@@ -1,5 +1,5 @@
-// Listens to the inputs of linears during a calibration pass and sums their Gram matrices, one per group of linears that share an
-// input: what GPTQ calls the Hessian, H = 2/N sum x x^T with N the number of sequences.
+// Listens to the inputs of linears during a calibration pass and sums their Gram matrices, one per group of
+// linears that share an input: what GPTQ calls the Hessian, H = 2/N sum x x^T with N the number of sequences.
 #pragma once
 
 #include <map>
@@ -21,7 +21,8 @@ class HessianCollector {
   /// Adds rows seen by one linear (the head, which no block watches).
   void add(const std::string& path, const float* x, std::int64_t rows, std::int64_t columns);
 
-  /// Returns the symmetric matrix [K, K] of the linear's input group, or an undefined tensor when it saw no token.
+  /// Returns the symmetric matrix [K, K] of the linear's input group, or an undefined tensor when it saw no
+  /// token.
   const Tensor& hessian(const std::string& path);
 
   /// The path under which linears with the same input are collected: equal for all of one group.

@@ -1,9 +1,9 @@
 #include "calibrate/record.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
+
+#include <zlib.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 
 std::string lower_extension(const fs::path& path) {
   std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return extension;
 }
 
@@ -37,7 +38,8 @@ std::string read_maybe_compressed(const fs::path& file) {
   std::array<char, 1 << 16> buffer;
   for (;;) {
     const int count = gzread(handle, buffer.data(), buffer.size());
-    FARTHING_REQUIRE(count >= 0, Code::kCorruptData, "compressed file is damaged", {{"file", file.string()}}, "fetch it again");
+    FARTHING_REQUIRE(count >= 0, Code::kCorruptData, "compressed file is damaged", {{"file", file.string()}},
+                     "fetch it again");
     if (count == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
@@ -52,7 +54,8 @@ std::vector<Record> documents_of(const std::string& text, const std::string& ori
     if (end == std::string::npos) end = text.size();
     const std::string document = text.substr(at, end - at);
     if (document.find_first_not_of(" \t\r\n") != std::string::npos) {
-      records.push_back({.origin = fmt::format("{}:{}", origin, records.size() + 1), .text = document, .joinable = true});
+      records.push_back(
+          {.origin = fmt::format("{}:{}", origin, records.size() + 1), .text = document, .joinable = true});
     }
     at = end + 2;
   }
@@ -72,7 +75,9 @@ Json messages_from_conversation(const Json& conversation) {
       value.erase(at, kMark.size());
     }
     value.erase(0, std::min(value.find_first_not_of('\n'), value.size()));
-    const std::string role = from == "human" || from == "user" ? "user" : from == "system" ? "system" : "assistant";
+    const std::string role = from == "human" || from == "user" ? "user"
+                             : from == "system"                ? "system"
+                                                               : "assistant";
     if (parts.empty()) {
       messages.push_back({{"role", role}, {"content", value}});
     } else {
@@ -105,7 +110,8 @@ void add_pictures_of_messages(Record& record, const fs::path& folder) {
   }
 }
 
-// A chat that names pictures beside its messages but has no part for them: they come first in the first user turn.
+// A chat that names pictures beside its messages but has no part for them: they come first in the first user
+// turn.
 void place_pictures(Record& record) {
   std::size_t parts = 0;
   for (const Json& message : record.messages) {
@@ -118,8 +124,10 @@ void place_pictures(Record& record) {
     if (message.value("role", "") != "user") continue;
     Json content = Json::array();
     for (std::size_t i = 0; i < record.images.size(); ++i) content.push_back({{"type", "image"}});
-    if (message["content"].is_string()) content.push_back({{"type", "text"}, {"text", message["content"]}});
-    else for (const Json& part : message["content"]) content.push_back(part);
+    if (message["content"].is_string())
+      content.push_back({{"type", "text"}, {"text", message["content"]}});
+    else
+      for (const Json& part : message["content"]) content.push_back(part);
     message["content"] = std::move(content);
     return;
   }
@@ -127,15 +135,19 @@ void place_pictures(Record& record) {
 
 Record record_from_json(const Json& row, std::string origin, const fs::path& folder) {
   Record record{.origin = std::move(origin)};
-  FARTHING_REQUIRE(row.is_object(), Code::kCorruptData, "calibration record is not a JSON object", {{"record", record.origin}});
+  FARTHING_REQUIRE(row.is_object(), Code::kCorruptData, "calibration record is not a JSON object",
+                   {{"record", record.origin}});
   for (const char* key : {"image", "images"}) {
     if (!row.contains(key)) continue;
-    if (row[key].is_array()) for (const Json& value : row[key]) add_picture_path(record, value, folder);
-    else add_picture_path(record, row[key], folder);
+    if (row[key].is_array())
+      for (const Json& value : row[key]) add_picture_path(record, value, folder);
+    else
+      add_picture_path(record, row[key], folder);
   }
   if (row.contains("input_ids") && row["input_ids"].is_array()) {
     for (const Json& id : row["input_ids"]) {
-      FARTHING_REQUIRE(id.is_number_integer(), Code::kCorruptData, "input_ids must be integers", {{"record", record.origin}});
+      FARTHING_REQUIRE(id.is_number_integer(), Code::kCorruptData, "input_ids must be integers",
+                       {{"record", record.origin}});
       record.ids.push_back(id.get<std::int32_t>());
     }
   } else if (row.contains("messages") && row["messages"].is_array()) {
@@ -146,7 +158,8 @@ Record record_from_json(const Json& row, std::string origin, const fs::path& fol
   } else if (row.contains("text") && row["text"].is_string()) {
     record.text = row["text"];
   } else {
-    throw Error(Code::kInvalidArgument, "calibration record has none of the known fields", {{"record", record.origin}},
+    throw Error(Code::kInvalidArgument, "calibration record has none of the known fields",
+                {{"record", record.origin}},
                 "give each record a \"text\", \"messages\", \"conversations\" or \"input_ids\"");
   }
   if (!record.messages.is_null()) place_pictures(record);
@@ -160,7 +173,8 @@ std::vector<Record> read_json_records(const fs::path& file) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first != std::string::npos && text[first] == '[') {
     for (const Json& row : parse_json(text, file.string())) {
-      records.push_back(record_from_json(row, fmt::format("{}:{}", name, records.size() + 1), file.parent_path()));
+      records.push_back(
+          record_from_json(row, fmt::format("{}:{}", name, records.size() + 1), file.parent_path()));
     }
     return records;
   }
@@ -172,40 +186,50 @@ std::vector<Record> read_json_records(const fs::path& file) {
     ++line_number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string origin = fmt::format("{}:{}", name, line_number);
-    records.push_back(record_from_json(parse_json(line, fmt::format("{}:{}", file.string(), line_number)), origin, file.parent_path()));
+    records.push_back(record_from_json(parse_json(line, fmt::format("{}:{}", file.string(), line_number)),
+                                       origin, file.parent_path()));
   }
   return records;
 }
 
 Record picture_record(const fs::path& picture, const std::string& question) {
   Record record{.origin = picture.filename().string(), .images = {picture}};
-  record.messages = Json::array({{{"role", "user"}, {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
+  record.messages = Json::array(
+      {{{"role", "user"},
+        {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
   return record;
 }
 
 std::vector<Record> read_file(const fs::path& file) {
   const std::string extension = lower_extension(file.extension() == ".gz" ? file.stem() : file);
-  if (extension == ".txt" || extension == ".raw") return documents_of(read_maybe_compressed(file), file.filename().string());
+  if (extension == ".txt" || extension == ".raw")
+    return documents_of(read_maybe_compressed(file), file.filename().string());
   if (extension == ".jsonl" || extension == ".json" || extension == ".ndjson") return read_json_records(file);
   throw Error(Code::kUnsupported, "calibration file is of an unknown kind", {{"file", file.string()}},
               "use .txt, .jsonl or .json (also .gz), a folder of pictures, or text:\"a sentence\"");
 }
 
-// Files beside the data that hold no records: answers of labelled pictures, and what the datasets library notes.
+// Files beside the data that hold no records: answers of labelled pictures, and what the datasets library
+// notes.
 bool is_about_the_data(const std::string& file_name) {
-  return file_name == "answers.json" || file_name == "dataset_info.json" || file_name == "dataset_infos.json" || file_name == "state.json";
+  return file_name == "answers.json" || file_name == "dataset_info.json" ||
+         file_name == "dataset_infos.json" || file_name == "state.json";
 }
 
 std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& options) {
   std::vector<fs::path> pictures, texts, parquet;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
+  for (const auto& entry :
+       fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
     const std::string file_name = entry.path().filename().string();
     if (!entry.is_regular_file() || file_name.starts_with(".") || is_about_the_data(file_name)) continue;
     const fs::path name = entry.path().extension() == ".gz" ? entry.path().stem() : entry.path();
     const std::string extension = lower_extension(name);
-    if (is_picture(entry.path())) pictures.push_back(entry.path());
-    else if (extension == ".jsonl" || extension == ".json" || extension == ".txt") texts.push_back(entry.path());
-    else if (extension == ".parquet") parquet.push_back(entry.path());
+    if (is_picture(entry.path()))
+      pictures.push_back(entry.path());
+    else if (extension == ".jsonl" || extension == ".json" || extension == ".txt")
+      texts.push_back(entry.path());
+    else if (extension == ".parquet")
+      parquet.push_back(entry.path());
   }
   std::vector<Record> records;
   if (!pictures.empty() && texts.empty()) {
@@ -215,7 +239,8 @@ std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& opt
   }
   FARTHING_REQUIRE(!texts.empty(), Code::kNotFound, "the calibration folder holds nothing to calibrate on",
                    {{"folder", folder.string()}, {"parquet_files", parquet.size()}},
-                   parquet.empty() ? "put pictures, .jsonl or .txt files there" : "export the parquet files as .jsonl first");
+                   parquet.empty() ? "put pictures, .jsonl or .txt files there"
+                                   : "export the parquet files as .jsonl first");
   std::sort(texts.begin(), texts.end());
   for (const fs::path& file : texts) {
     auto more = read_file(file);
@@ -231,7 +256,8 @@ std::vector<Record> read_records(const std::string& spec, const RecordOptions& o
   if (spec.starts_with("text:")) return {Record{.origin = "text", .text = spec.substr(5)}};
   const fs::path path = spec;
   if (fs::is_directory(path)) return read_folder(path, options);
-  if (fs::is_regular_file(path)) return is_picture(path) ? std::vector{picture_record(path, options.question)} : read_file(path);
+  if (fs::is_regular_file(path))
+    return is_picture(path) ? std::vector{picture_record(path, options.question)} : read_file(path);
   const fs::path found = find_dataset(spec);
   return fs::is_directory(found) ? read_folder(found, options) : read_file(found);
 }

@@ -10,8 +10,9 @@
 namespace farthing::evaluate {
 
 void DivergenceMeter::add(std::span<const float> base, std::span<const float> model) {
-  FARTHING_REQUIRE(base.size() == model.size(), Code::kInvalidArgument, "the two models have different vocabularies",
-                   {{"base", base.size()}, {"model", model.size()}}, "give --base the model that was quantized");
+  FARTHING_REQUIRE(
+      base.size() == model.size(), Code::kInvalidArgument, "the two models have different vocabularies",
+      {{"base", base.size()}, {"model", model.size()}}, "give --base the model that was quantized");
   const auto count = static_cast<std::int64_t>(base.size());
   std::int64_t base_largest = 0, model_largest = 0;
   const double base_norm = kernels::log_sum_exp(base.data(), count, &base_largest);

@@ -18,7 +18,9 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_word_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_word_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
 
 bool contains_words(const std::string& text, const std::string& words) {
   for (std::size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) {
@@ -30,16 +32,19 @@ bool contains_words(const std::string& text, const std::string& words) {
   return false;
 }
 
-std::vector<generate::Generation> answer(models::Model& model, std::span<const models::Prompt> prompts, const models::PromptProcessor& processor,
-                                         std::int64_t max_tokens, ThreadPool& pool, const CancelToken& cancel) {
-  const generate::GenerationOptions options{.max_tokens = max_tokens, .end_of_sequence_ids = processor.end_of_sequence_ids()};
+std::vector<generate::Generation> answer(models::Model& model, std::span<const models::Prompt> prompts,
+                                         const models::PromptProcessor& processor, std::int64_t max_tokens,
+                                         ThreadPool& pool, const CancelToken& cancel) {
+  const generate::GenerationOptions options{.max_tokens = max_tokens,
+                                            .end_of_sequence_ids = processor.end_of_sequence_ids()};
   return generate::generate(model, prompts, options, pool, cancel);
 }
 
 }  // namespace
 
 std::vector<LabelledImage> read_labelled_images(const fs::path& directory) {
-  FARTHING_REQUIRE(fs::is_directory(directory), Code::kNotFound, "no such folder of labelled pictures", {{"folder", directory.string()}});
+  FARTHING_REQUIRE(fs::is_directory(directory), Code::kNotFound, "no such folder of labelled pictures",
+                   {{"folder", directory.string()}});
   Json answers = Json::object();
   if (fs::exists(directory / "answers.json")) answers = read_json(directory / "answers.json");
   std::vector<LabelledImage> images;
@@ -50,24 +55,31 @@ std::vector<LabelledImage> read_labelled_images(const fs::path& directory) {
     const std::size_t dash = stem.rfind('-');
     if (!entry.is_regular_file() || dash == std::string::npos || dash == 0) continue;
     if (std::find(kExtensions.begin(), kExtensions.end(), extension) == kExtensions.end()) continue;
-    LabelledImage image{.file = entry.path(), .label = stem.substr(0, dash), .expected = stem.substr(0, dash)};
+    LabelledImage image{
+        .file = entry.path(), .label = stem.substr(0, dash), .expected = stem.substr(0, dash)};
     if (const auto text = answers.find(image.label); text != answers.end() && text->is_string()) {
       image.expected = *text;
       image.whole_text = true;
     }
     images.push_back(std::move(image));
   }
-  FARTHING_REQUIRE(!images.empty(), Code::kNotFound, "the folder holds no labelled picture", {{"folder", directory.string()}},
-                   "name them LABEL-NUMBER.jpg, as in cat-007.jpg");
+  FARTHING_REQUIRE(!images.empty(), Code::kNotFound, "the folder holds no labelled picture",
+                   {{"folder", directory.string()}}, "name them LABEL-NUMBER.jpg, as in cat-007.jpg");
   std::sort(images.begin(), images.end(), [](const auto& a, const auto& b) { return a.file < b.file; });
   return images;
 }
 
-bool is_right(const std::string& answer, const LabelledImage& image) { return contains_words(lower(answer), lower(image.expected)); }
+bool is_right(const std::string& answer, const LabelledImage& image) {
+  return contains_words(lower(answer), lower(image.expected));
+}
 
-Accuracy measure_accuracy(models::Model& model, models::Model* base, const models::PromptProcessor& processor, std::span<const LabelledImage> images,
-                          const std::string& question, std::int64_t max_tokens, ThreadPool& pool, Reporter& reporter, const CancelToken& cancel) {
-  const Json messages = Json::array({{{"role", "user"}, {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
+Accuracy measure_accuracy(models::Model& model, models::Model* base, const models::PromptProcessor& processor,
+                          std::span<const LabelledImage> images, const std::string& question,
+                          std::int64_t max_tokens, ThreadPool& pool, Reporter& reporter,
+                          const CancelToken& cancel) {
+  const Json messages = Json::array(
+      {{{"role", "user"},
+        {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
   Accuracy result{.count = static_cast<std::int64_t>(images.size())};
   DivergenceMeter meter;
   std::int64_t same = 0;
@@ -80,7 +92,8 @@ Accuracy measure_accuracy(models::Model& model, models::Model* base, const model
       prompts.push_back(processor.encode_chat(messages, std::span(&picture, 1), true));
     }
     const auto answers = answer(model, prompts, processor, max_tokens, pool, cancel);
-    const auto base_answers = base ? answer(*base, prompts, processor, max_tokens, pool, cancel) : std::vector<generate::Generation>();
+    const auto base_answers = base ? answer(*base, prompts, processor, max_tokens, pool, cancel)
+                                   : std::vector<generate::Generation>();
     for (std::size_t i = 0; i < part.size(); ++i) {
       result.right += is_right(processor.tokenizer().decode(answers[i].ids), part[i]);
       if (!base) continue;
@@ -88,8 +101,12 @@ Accuracy measure_accuracy(models::Model& model, models::Model* base, const model
       same += answers[i].ids == base_answers[i].ids;
     }
     const std::size_t done = begin + part.size();
-    reporter.progress({.stage = "pictures", .fraction = static_cast<double>(done) / static_cast<double>(images.size()), .done = static_cast<std::int64_t>(done),
-                       .total = result.count, .detail = fmt::format("accuracy {:.3f}", static_cast<double>(result.right) / static_cast<double>(done))});
+    reporter.progress({.stage = "pictures",
+                       .fraction = static_cast<double>(done) / static_cast<double>(images.size()),
+                       .done = static_cast<std::int64_t>(done),
+                       .total = result.count,
+                       .detail = fmt::format("accuracy {:.3f}",
+                                             static_cast<double>(result.right) / static_cast<double>(done))});
   }
   result.accuracy = static_cast<double>(result.right) / static_cast<double>(result.count);
   if (base) {

@@ -33,7 +33,9 @@ struct Accuracy {
   double same_answer = 0;                 // share of answers equal to the base's; 0 without a base
 };
 
-Accuracy measure_accuracy(models::Model& model, models::Model* base, const models::PromptProcessor& processor, std::span<const LabelledImage> images,
-                          const std::string& question, std::int64_t max_tokens, ThreadPool& pool, Reporter& reporter, const CancelToken& cancel);
+Accuracy measure_accuracy(models::Model& model, models::Model* base, const models::PromptProcessor& processor,
+                          std::span<const LabelledImage> images, const std::string& question,
+                          std::int64_t max_tokens, ThreadPool& pool, Reporter& reporter,
+                          const CancelToken& cancel);
 
 }  // namespace farthing::evaluate

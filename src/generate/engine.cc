@@ -10,15 +10,21 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 void check_room(const nn::DecoderSpec& decoder, const models::Prompt& prompt, std::int64_t max_tokens) {
   const auto length = static_cast<std::int64_t>(prompt.ids.size());
-  FARTHING_REQUIRE(length > 0, Code::kInvalidArgument, "the prompt is empty", {}, "type a question, or give a tokenizer that adds a <bos>");
+  FARTHING_REQUIRE(length > 0, Code::kInvalidArgument, "the prompt is empty", {},
+                   "type a question, or give a tokenizer that adds a <bos>");
   // Learned positions end with their table; reading past it would be reading something else's memory.
   if (decoder.embed_positions.empty() || decoder.max_position_embeddings <= 0) return;
-  FARTHING_REQUIRE(length + max_tokens <= decoder.max_position_embeddings, Code::kInvalidArgument, "prompt and answer do not fit the model's positions",
-                   {{"prompt_tokens", length}, {"max_tokens", max_tokens}, {"max_position_embeddings", decoder.max_position_embeddings}},
+  FARTHING_REQUIRE(length + max_tokens <= decoder.max_position_embeddings, Code::kInvalidArgument,
+                   "prompt and answer do not fit the model's positions",
+                   {{"prompt_tokens", length},
+                    {"max_tokens", max_tokens},
+                    {"max_position_embeddings", decoder.max_position_embeddings}},
                    "shorten the prompt or lower --max-tokens");
 }
 
@@ -29,14 +35,15 @@ Tensor last_rows(const Tensor& hidden, const nn::Batch& batch) {
   std::int64_t row = 0;
   for (std::size_t i = 0; i < batch.lengths.size(); ++i) {
     row += batch.lengths[i];
-    std::memcpy(result.mutable_data<float>() + static_cast<std::int64_t>(i) * width, hidden.data<float>() + (row - 1) * width, width * sizeof(float));
+    std::memcpy(result.mutable_data<float>() + static_cast<std::int64_t>(i) * width,
+                hidden.data<float>() + (row - 1) * width, width * sizeof(float));
   }
   return result;
 }
 
 // One pass over the next rows of the given sequences; returns logits [sequences, V].
-Tensor step(models::Model& model, const Tensor& hidden, std::span<const std::int64_t> lengths, std::span<nn::SequenceCache* const> caches,
-            ThreadPool& pool) {
+Tensor step(models::Model& model, const Tensor& hidden, std::span<const std::int64_t> lengths,
+            std::span<nn::SequenceCache* const> caches, ThreadPool& pool) {
   nn::Batch batch;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const std::int64_t past = caches[i]->length();
@@ -70,7 +77,8 @@ struct NextRows {
   std::vector<std::int32_t> ids;
   std::vector<std::int64_t> positions, lengths;
 
-  // One row, the newest token; or all of them again where the keys in the cache no longer hold (longrope past its original length).
+  // One row, the newest token; or all of them again where the keys in the cache no longer hold (longrope past
+  // its original length).
   void add(const models::Model& model, Sequence& sequence) {
     const auto total = static_cast<std::int64_t>(sequence.history.size());
     std::int64_t from = sequence.cache.length();
@@ -88,14 +96,18 @@ struct NextRows {
 
 std::string_view finish_reason_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
   }
   return "length";
 }
 
-std::vector<Generation> generate(models::Model& model, std::span<const models::Prompt> prompts, const GenerationOptions& options, ThreadPool& pool,
+std::vector<Generation> generate(models::Model& model, std::span<const models::Prompt> prompts,
+                                 const GenerationOptions& options, ThreadPool& pool,
                                  const CancelToken& cancel, const TokenSink& sink, GenerationTimes* times) {
   std::vector<Generation> results(prompts.size());
   std::vector<std::unique_ptr<Sequence>> active;
@@ -108,7 +120,8 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
     lengths.push_back(static_cast<std::int64_t>(prompts[i].ids.size()));
     SamplingOptions sampling = options.sampling;
     sampling.seed += i;
-    active.push_back(std::make_unique<Sequence>(Sequence{i, model.new_cache(), Sampler(sampling), prompts[i].ids}));
+    active.push_back(
+        std::make_unique<Sequence>(Sequence{i, model.new_cache(), Sampler(sampling), prompts[i].ids}));
   }
 
   Tensor hidden = concatenate_rows(embedded);
@@ -127,10 +140,15 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
     for (std::size_t s = 0; s < active.size(); ++s) {
       Sequence& sequence = *active[s];
       Generation& result = results[sequence.index];
-      if (is_prefill) result.first_logits = logits.rows(static_cast<std::int64_t>(s), static_cast<std::int64_t>(s) + 1).reshape({vocabulary}).clone();
+      if (is_prefill)
+        result.first_logits = logits.rows(static_cast<std::int64_t>(s), static_cast<std::int64_t>(s) + 1)
+                                  .reshape({vocabulary})
+                                  .clone();
       if (static_cast<std::int64_t>(result.ids.size()) >= options.max_tokens) continue;
       const std::int32_t id =
-          sequence.sampler.pick({logits.data<float>() + static_cast<std::int64_t>(s) * vocabulary, static_cast<std::size_t>(vocabulary)}, sequence.history);
+          sequence.sampler.pick({logits.data<float>() + static_cast<std::int64_t>(s) * vocabulary,
+                                 static_cast<std::size_t>(vocabulary)},
+                                sequence.history);
       result.ids.push_back(id);
       if (!is_prefill) ++measured.decoded_tokens;
       sequence.history.push_back(id);
@@ -166,7 +184,8 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
 
 Tensor prompt_logits(models::Model& model, const models::Prompt& prompt, ThreadPool& pool) {
   const nn::Batch batch = nn::Batch::of({static_cast<std::int64_t>(prompt.ids.size())});
-  return model.logits(model.forward(model.embed_prompt(prompt.ids, prompt.pictures, pool), batch, pool), pool);
+  return model.logits(model.forward(model.embed_prompt(prompt.ids, prompt.pictures, pool), batch, pool),
+                      pool);
 }
 
 }  // namespace farthing::generate

@@ -21,9 +21,9 @@ enum class FinishReason { kStop, kLength, kCancelled };
 std::string_view finish_reason_name(FinishReason reason);  // "stop", "length", "cancelled"
 
 struct Generation {
-  std::vector<std::int32_t> ids;   // without the prompt; an end-of-sequence id that stopped it is included
+  std::vector<std::int32_t> ids;  // without the prompt; an end-of-sequence id that stopped it is included
   FinishReason reason = FinishReason::kLength;
-  Tensor first_logits;             // [V] at the last prompt position: what the first token was picked from
+  Tensor first_logits;  // [V] at the last prompt position: what the first token was picked from
 };
 
 struct GenerationTimes {
@@ -36,10 +36,13 @@ struct GenerationTimes {
 /// Called with (prompt index, id) for every token as it is known. Returning false ends that prompt.
 using TokenSink = std::function<bool(std::size_t, std::int32_t)>;
 
-/// Generates for all prompts at once. Throws kInvalidArgument when a prompt leaves no room in the model's positions (learned ones end there;
-/// rotary ones may go on). A cancelled token ends all prompts with kCancelled and what they have.
-std::vector<Generation> generate(models::Model& model, std::span<const models::Prompt> prompts, const GenerationOptions& options, ThreadPool& pool,
-                                 const CancelToken& cancel, const TokenSink& sink = {}, GenerationTimes* times = nullptr);
+/// Generates for all prompts at once. Throws kInvalidArgument when a prompt leaves no room in the model's
+/// positions (learned ones end there; rotary ones may go on). A cancelled token ends all prompts with
+/// kCancelled and what they have.
+std::vector<Generation> generate(models::Model& model, std::span<const models::Prompt> prompts,
+                                 const GenerationOptions& options, ThreadPool& pool,
+                                 const CancelToken& cancel, const TokenSink& sink = {},
+                                 GenerationTimes* times = nullptr);
 
 /// Logits of every position of one prompt, [T, V].
 Tensor prompt_logits(models::Model& model, const models::Prompt& prompt, ThreadPool& pool);

@@ -39,24 +39,29 @@ std::vector<std::pair<double, std::size_t>> sorted_probabilities(std::span<const
     sum += result.back().first;
   }
   for (auto& [probability, index] : result) probability /= sum;
-  std::stable_sort(result.begin(), result.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(result.begin(), result.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   return result;
 }
 
 }  // namespace
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {
-  FARTHING_REQUIRE(options.temperature >= 0 && std::isfinite(options.temperature), Code::kInvalidArgument, "temperature must not be negative",
-                   {{"temperature", options.temperature}}, "use 0 for greedy decoding, or about 0.7");
-  FARTHING_REQUIRE(options.top_p > 0 && options.top_p <= 1, Code::kInvalidArgument, "top-p must be above 0 and at most 1", {{"top_p", options.top_p}});
-  FARTHING_REQUIRE(options.repetition_penalty > 0, Code::kInvalidArgument, "repetition penalty must be positive",
+  FARTHING_REQUIRE(options.temperature >= 0 && std::isfinite(options.temperature), Code::kInvalidArgument,
+                   "temperature must not be negative", {{"temperature", options.temperature}},
+                   "use 0 for greedy decoding, or about 0.7");
+  FARTHING_REQUIRE(options.top_p > 0 && options.top_p <= 1, Code::kInvalidArgument,
+                   "top-p must be above 0 and at most 1", {{"top_p", options.top_p}});
+  FARTHING_REQUIRE(options.repetition_penalty > 0, Code::kInvalidArgument,
+                   "repetition penalty must be positive",
                    {{"repetition_penalty", options.repetition_penalty}});
 }
 
 std::int32_t Sampler::pick(std::span<const float> logits, std::span<const std::int32_t> history) {
   for (const float logit : logits) {
-    FARTHING_REQUIRE(std::isfinite(logit), Code::kNumeric, "the model produced a logit that is not a finite number", {{"tokens_so_far", history.size()}},
-                     "check the checkpoint with: farthing verify DIR");
+    FARTHING_REQUIRE(std::isfinite(logit), Code::kNumeric,
+                     "the model produced a logit that is not a finite number",
+                     {{"tokens_so_far", history.size()}}, "check the checkpoint with: farthing verify DIR");
   }
   scores_.assign(logits.begin(), logits.end());
   if (options_.repetition_penalty != 1.0) penalize_repetition(scores_, history, options_.repetition_penalty);
@@ -66,14 +71,17 @@ std::int32_t Sampler::pick(std::span<const float> logits, std::span<const std::i
   for (float& score : scores_) score = static_cast<float>(score / options_.temperature);
   keep_top_k(scores_, options_.top_k);
   auto candidates = sorted_probabilities(scores_);
-  // top-p removes the tail whose cumulative probability, smallest first, is at most 1 - p; the largest always stays.
+  // top-p removes the tail whose cumulative probability, smallest first, is at most 1 - p; the largest always
+  // stays.
   double kept = 0;
   std::size_t count = 0;
-  while (count < candidates.size() && (count == 0 || kept < options_.top_p)) kept += candidates[count++].first;
+  while (count < candidates.size() && (count == 0 || kept < options_.top_p))
+    kept += candidates[count++].first;
   const double floor = options_.min_p * candidates.front().first;
   while (count > 1 && candidates[count - 1].first < floor) --count;
   candidates.resize(count);
-  const double total = std::accumulate(candidates.begin(), candidates.end(), 0.0, [](double sum, const auto& c) { return sum + c.first; });
+  const double total = std::accumulate(candidates.begin(), candidates.end(), 0.0,
+                                       [](double sum, const auto& c) { return sum + c.first; });
   double target = random_.random() * total;
   for (const auto& [probability, index] : candidates) {
     target -= probability;

@@ -1,4 +1,5 @@
-// From logits to the next token: penalties, temperature, top-k, top-p, min-p, in the order transformers applies them.
+// From logits to the next token: penalties, temperature, top-k, top-p, min-p, in the order transformers
+// applies them.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace farthing::generate {
 struct SamplingOptions {
   double temperature = 0.0;  // 0: greedy
   double top_p = 1.0;
-  std::int64_t top_k = 0;    // 0: off
+  std::int64_t top_k = 0;  // 0: off
   double min_p = 0.0;
   double repetition_penalty = 1.0;
   std::uint64_t seed = 0;
@@ -23,7 +24,8 @@ class Sampler {
   /// Throws kInvalidArgument for values that make no sense, such as a negative temperature.
   explicit Sampler(const SamplingOptions& options);
 
-  /// Picks a token. `history` is prompt and generated ids (for the repetition penalty). Throws kNumeric when the logits are not finite.
+  /// Picks a token. `history` is prompt and generated ids (for the repetition penalty). Throws kNumeric when
+  /// the logits are not finite.
   std::int32_t pick(std::span<const float> logits, std::span<const std::int32_t> history);
 
  private:

@@ -6,7 +6,8 @@
 namespace farthing::models {
 namespace {
 
-// CLIP-like towers give every picture the same number of features: its patches, and the class token if it is kept.
+// CLIP-like towers give every picture the same number of features: its patches, and the class token if it is
+// kept.
 std::int64_t features_of(const nn::VisionSpec& vision) {
   const std::int64_t side = vision.image_size / vision.patch_size;
   return side * side + (!vision.class_embedding.empty() && !vision.drop_class_token ? 1 : 0);
@@ -14,10 +15,12 @@ std::int64_t features_of(const nn::VisionSpec& vision) {
 
 }  // namespace
 
-std::string placeholder_text(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer, const std::filesystem::path& directory) {
+std::string placeholder_text(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer,
+                             const std::filesystem::path& directory) {
   if (const auto file = directory / "processor_config.json"; std::filesystem::exists(file)) {
     const Json config = read_json(file);
-    if (const auto token = config.find("image_token"); token != config.end() && token->is_string()) return *token;
+    if (const auto token = config.find("image_token"); token != config.end() && token->is_string())
+      return *token;
   }
   const auto token = tokenizer.token(static_cast<std::int32_t>(spec.image_token_id));
   FARTHING_REQUIRE(token, Code::kCorruptData, "the image token of config.json is not in the tokenizer",
@@ -26,9 +29,11 @@ std::string placeholder_text(const nn::ModelSpec& spec, const tokenizer::Tokeniz
   return *token;
 }
 
-std::string expand_placeholders(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer, const std::string& text,
-                                const std::string& placeholder, std::span<const image::ImageLayout> layouts) {
-  const auto image_token = tokenizer.token(static_cast<std::int32_t>(spec.image_token_id)).value_or(placeholder);
+std::string expand_placeholders(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer,
+                                const std::string& text, const std::string& placeholder,
+                                std::span<const image::ImageLayout> layouts) {
+  const auto image_token =
+      tokenizer.token(static_cast<std::int32_t>(spec.image_token_id)).value_or(placeholder);
   std::string result;
   std::size_t from = 0;
   for (std::size_t picture = 0; picture < layouts.size(); ++picture) {

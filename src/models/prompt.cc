@@ -16,7 +16,8 @@ std::vector<std::int32_t> ids_in(const Json& config, const char* key) {
   return ids;
 }
 
-std::vector<std::int32_t> find_end_of_sequence(const std::filesystem::path& directory, const tokenizer::Tokenizer& tokenizer) {
+std::vector<std::int32_t> find_end_of_sequence(const std::filesystem::path& directory,
+                                               const tokenizer::Tokenizer& tokenizer) {
   for (const char* name : {"generation_config.json", "config.json"}) {
     if (!std::filesystem::exists(directory / name)) continue;
     const Json config = read_json(directory / name);
@@ -42,21 +43,26 @@ Json as_string(const Json& content, const std::string& placeholder) {
   std::string text;
   for (const Json& part : content) {
     const std::string type = part.value("type", "");
-    if (type == "text") text += part.value("text", "");
-    else if (type == "image") text += placeholder + "\n";
+    if (type == "text")
+      text += part.value("text", "");
+    else if (type == "image")
+      text += placeholder + "\n";
   }
   return text;
 }
 
 std::size_t count_occurrences(const std::string& text, const std::string& pattern) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(pattern); at != std::string::npos; at = text.find(pattern, at + pattern.size())) ++count;
+  for (std::size_t at = text.find(pattern); at != std::string::npos;
+       at = text.find(pattern, at + pattern.size()))
+    ++count;
   return count;
 }
 
 }  // namespace
 
-PromptProcessor PromptProcessor::open(const std::filesystem::path& directory, std::shared_ptr<const nn::ModelSpec> spec) {
+PromptProcessor PromptProcessor::open(const std::filesystem::path& directory,
+                                      std::shared_ptr<const nn::ModelSpec> spec) {
   PromptProcessor result;
   result.spec_ = std::move(spec);
   result.tokenizer_ = std::make_shared<const tokenizer::Tokenizer>(tokenizer::Tokenizer::open(directory));
@@ -87,14 +93,18 @@ std::string PromptProcessor::render(const Json& messages, bool add_generation_pr
   return template_ ? template_->render(inputs) : tokenizer::render_default(inputs);
 }
 
-Prompt PromptProcessor::encode(const std::string& text, std::span<const image::Image> pictures, bool add_special_tokens) const {
-  FARTHING_REQUIRE(pictures.empty() || takes_pictures(), Code::kInvalidArgument, "this model takes no pictures",
-                   {{"architecture", spec_->architecture}, {"pictures", pictures.size()}}, "leave out --image, or choose a vision-language model");
+Prompt PromptProcessor::encode(const std::string& text, std::span<const image::Image> pictures,
+                               bool add_special_tokens) const {
+  FARTHING_REQUIRE(pictures.empty() || takes_pictures(), Code::kInvalidArgument,
+                   "this model takes no pictures",
+                   {{"architecture", spec_->architecture}, {"pictures", pictures.size()}},
+                   "leave out --image, or choose a vision-language model");
   Prompt prompt;
   std::string expanded = text;
   if (takes_pictures()) {
     const std::size_t expected = count_occurrences(text, placeholder_);
-    FARTHING_REQUIRE(expected == pictures.size(), Code::kInvalidArgument, "the prompt's picture placeholders and the pictures differ in number",
+    FARTHING_REQUIRE(expected == pictures.size(), Code::kInvalidArgument,
+                     "the prompt's picture placeholders and the pictures differ in number",
                      {{"placeholders", expected}, {"pictures", pictures.size()}},
                      fmt::format("write \"{}\" once for every --image", placeholder_));
     if (!pictures.empty()) {
@@ -109,7 +119,8 @@ Prompt PromptProcessor::encode(const std::string& text, std::span<const image::I
   return prompt;
 }
 
-Prompt PromptProcessor::encode_chat(const Json& messages, std::span<const image::Image> pictures, bool add_generation_prompt) const {
+Prompt PromptProcessor::encode_chat(const Json& messages, std::span<const image::Image> pictures,
+                                    bool add_generation_prompt) const {
   return encode(render(messages, add_generation_prompt), pictures, takes_pictures());
 }
 

@@ -1,5 +1,6 @@
-// From what people write (a text, a chat, pictures) to what a model reads (ids and the processor's tensors): tokenizer, chat
-// template, image processor and the family's picture placeholders, used alike by run, chat, eval and calibration.
+// From what people write (a text, a chat, pictures) to what a model reads (ids and the processor's tensors):
+// tokenizer, chat template, image processor and the family's picture placeholders, used alike by run, chat,
+// eval and calibration.
 #pragma once
 
 #include <filesystem>
@@ -24,22 +25,28 @@ struct Prompt {
 class PromptProcessor {
  public:
   /// Opens tokenizer, template and image processor of a model folder. Only the tokenizer must be there.
-  static PromptProcessor open(const std::filesystem::path& directory, std::shared_ptr<const nn::ModelSpec> spec);
+  static PromptProcessor open(const std::filesystem::path& directory,
+                              std::shared_ptr<const nn::ModelSpec> spec);
 
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_template() const { return template_ != nullptr; }
   bool takes_pictures() const { return images_ != nullptr; }
 
-  /// Renders a chat. `messages` is a list of {role, content}, content a string or a list of {type: text|image, ...}; it is turned into
-  /// the form the template wants. Models without a template get the field's plain default.
+  /// Renders a chat. `messages` is a list of {role, content}, content a string or a list of {type:
+  /// text|image, ...}; it is turned into the form the template wants. Models without a template get the
+  /// field's plain default.
   std::string render(const Json& messages, bool add_generation_prompt) const;
 
-  /// Encodes a text that may hold the family's picture placeholder, once per picture and in order. Throws kInvalidArgument when they
-  /// differ in number. `add_special_tokens` adds those of the tokenizer's post-processor, unless the text begins with <bos> already.
-  Prompt encode(const std::string& text, std::span<const image::Image> pictures, bool add_special_tokens) const;
+  /// Encodes a text that may hold the family's picture placeholder, once per picture and in order. Throws
+  /// kInvalidArgument when they differ in number. `add_special_tokens` adds those of the tokenizer's
+  /// post-processor, unless the text begins with <bos> already.
+  Prompt encode(const std::string& text, std::span<const image::Image> pictures,
+                bool add_special_tokens) const;
 
-  /// render() and encode() in one. Special tokens are left to the template, except for models with pictures, whose processors add them.
-  Prompt encode_chat(const Json& messages, std::span<const image::Image> pictures, bool add_generation_prompt) const;
+  /// render() and encode() in one. Special tokens are left to the template, except for models with pictures,
+  /// whose processors add them.
+  Prompt encode_chat(const Json& messages, std::span<const image::Image> pictures,
+                     bool add_generation_prompt) const;
 
   /// The text that stands for one picture, "<image>". Empty for text models.
   const std::string& placeholder() const { return placeholder_; }

@@ -7,7 +7,8 @@
 
 namespace farthing::models {
 
-/// The folder of a fixture family: the full fixtures if they are here, else the small selection of the repository.
+/// The folder of a fixture family: the full fixtures if they are here, else the small selection of the
+/// repository.
 inline std::filesystem::path family_folder(const std::string& name) {
   const char* fixtures = std::getenv("FARTHING_FIXTURES");
   if (fixtures != nullptr) return std::filesystem::path(fixtures) / "fixtures" / "families" / name;

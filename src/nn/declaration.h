@@ -199,8 +199,8 @@ struct ProjectorSpec {
   Activation activation = Activation::kGelu;
 };
 
-/// One spelling of names turned into the canonical one: the prefix `from` becomes `to`. An empty `from` fits every
-/// name.
+/// One spelling of names turned into the canonical one: the prefix `from` becomes `to`. An empty `from` fits
+/// every name.
 struct NameRule {
   std::string from;
   std::string to;

@@ -7,15 +7,23 @@
 namespace farthing::plan {
 namespace {
 
-constexpr std::uint64_t kHeaderBytes = 600;           // per tensor: its facts in source, plan and writer
+constexpr std::uint64_t kHeaderBytes = 600;  // per tensor: its facts in source, plan and writer
 
-std::uint64_t elements(const LinearPlan& linear) { return static_cast<std::uint64_t>(linear.module.in_features) * static_cast<std::uint64_t>(linear.module.out_features); }
+std::uint64_t elements(const LinearPlan& linear) {
+  return static_cast<std::uint64_t>(linear.module.in_features) *
+         static_cast<std::uint64_t>(linear.module.out_features);
+}
 
-std::uint64_t stored_bytes(const LinearPlan& linear) { return elements(linear) * static_cast<std::uint64_t>(dtype_bits(linear.dtype)) / 8; }
+std::uint64_t stored_bytes(const LinearPlan& linear) {
+  return elements(linear) * static_cast<std::uint64_t>(dtype_bits(linear.dtype)) / 8;
+}
 
-// GPTQ works on an fp32 copy and keeps the errors of a column block; rounding needs only the codes beside the weight.
+// GPTQ works on an fp32 copy and keeps the errors of a column block; rounding needs only the codes beside the
+// weight.
 std::uint64_t work_bytes(const LinearPlan& linear) {
-  const std::uint64_t codes = elements(linear), packed = elements(linear) * static_cast<std::uint64_t>(linear.scheme.weights->num_bits) / 8;
+  const std::uint64_t codes = elements(linear),
+                      packed =
+                          elements(linear) * static_cast<std::uint64_t>(linear.scheme.weights->num_bits) / 8;
   const std::uint64_t copy = linear.method == Method::kGptq ? 4 * elements(linear) : 0;
   return stored_bytes(linear) + copy + codes + packed;
 }
@@ -48,27 +56,32 @@ std::int64_t rows_together(std::span<const std::int64_t> token_counts) {
 
 }  // namespace
 
-// The widest moment inside a block: normed input, queries, keys, values and heads, or normed input, gate and up.
+// The widest moment inside a block: normed input, queries, keys, values and heads, or normed input, gate and
+// up.
 std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows) {
   std::int64_t widest = 0;
   for (const nn::BlockSpec& block : spec.decoder.blocks) {
     const auto& attention = block.attention;
-    const std::int64_t heads = attention.num_heads * attention.head_dim, key_values = 2 * attention.num_key_value_heads * attention.head_dim;
+    const std::int64_t heads = attention.num_heads * attention.head_dim,
+                       key_values = 2 * attention.num_key_value_heads * attention.head_dim;
     const std::int64_t inner = block.moe ? block.moe->expert.up.out_features : block.mlp.up.out_features;
     widest = std::max({widest, 2 * heads + key_values, 2 * inner});
   }
-  return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(widest + 3 * spec.decoder.hidden_size) * 4;
+  return static_cast<std::uint64_t>(rows) *
+         static_cast<std::uint64_t>(widest + 3 * spec.decoder.hidden_size) * 4;
 }
 
 Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64_t> token_counts) {
   Footprint footprint{.program_bytes = kProgramBytes + kHeaderBytes * plan.tensors.size()};
-  for (const LinearPlan& linear : plan.linears) footprint.weight_bytes = std::max(footprint.weight_bytes, work_bytes(linear));
+  for (const LinearPlan& linear : plan.linears)
+    footprint.weight_bytes = std::max(footprint.weight_bytes, work_bytes(linear));
   if (!plan.needs_calibration || !plan.spec) {
     footprint.peak_bytes = footprint.program_bytes + footprint.weight_bytes;
     return footprint;
   }
   const std::int64_t tokens = std::accumulate(token_counts.begin(), token_counts.end(), std::int64_t{0});
-  footprint.hidden_bytes = static_cast<std::uint64_t>(tokens) * static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
+  footprint.hidden_bytes =
+      static_cast<std::uint64_t>(tokens) * static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
   footprint.activation_bytes = activation_bytes(*plan.spec, rows_together(token_counts));
   std::uint64_t busiest = 0;
   for (const BlockPlan& block : plan.blocks) {

@@ -16,26 +16,33 @@ using scheme::ModuleNames;
 using scheme::Target;
 
 // The file's name of every canonical tensor name.
-std::map<std::string, std::string> file_names_of(const checkpoint::Checkpoint& checkpoint, const std::optional<nn::ModelSpec>& spec) {
+std::map<std::string, std::string> file_names_of(const checkpoint::Checkpoint& checkpoint,
+                                                 const std::optional<nn::ModelSpec>& spec) {
   std::map<std::string, std::string> names;
-  for (const auto& tensor : checkpoint.tensors()) names.emplace(spec ? models::canonical_name(*spec, tensor.name) : tensor.name, tensor.name);
+  for (const auto& tensor : checkpoint.tensors())
+    names.emplace(spec ? models::canonical_name(*spec, tensor.name) : tensor.name, tensor.name);
   return names;
 }
 
-// In a family nobody declared, every 2-D floating-point `X.weight` that is not an embedding is taken for a linear.
+// In a family nobody declared, every 2-D floating-point `X.weight` that is not an embedding is taken for a
+// linear.
 std::vector<models::ModuleInfo> guess_linears(const checkpoint::Checkpoint& checkpoint) {
-  static const std::regex kEmbedding("(^|[._])(embed|embedding|embeddings|wte|wpe|emb|shared|tok_embeddings|position)", std::regex::icase);
+  static const std::regex kEmbedding(
+      "(^|[._])(embed|embedding|embeddings|wte|wpe|emb|shared|tok_embeddings|position)", std::regex::icase);
   static const std::regex kHead("(^|\\.)(lm_head|embed_out|output|proj_out)$");
   static const std::regex kBlock("^(.*?\\.)?(\\d+)\\.");
   std::vector<models::ModuleInfo> modules;
   for (const auto& tensor : checkpoint.tensors()) {
-    if (!tensor.name.ends_with(".weight") || tensor.shape.size() != 2 || !is_floating_point(tensor.dtype)) continue;
+    if (!tensor.name.ends_with(".weight") || tensor.shape.size() != 2 || !is_floating_point(tensor.dtype))
+      continue;
     models::ModuleInfo module{.path = tensor.name.substr(0, tensor.name.size() - 7), .class_name = "Linear"};
     module.in_features = tensor.shape[1];
     module.out_features = tensor.shape[0];
     module.input_group = module.path;
-    if (std::regex_search(module.path, kHead)) module.role = models::Role::kHead;
-    else if (std::regex_search(module.path, kEmbedding)) continue;
+    if (std::regex_search(module.path, kHead))
+      module.role = models::Role::kHead;
+    else if (std::regex_search(module.path, kEmbedding))
+      continue;
     std::smatch match;
     if (std::regex_search(module.path, match, kBlock)) module.block = std::stoll(match[2]);
     modules.push_back(std::move(module));
@@ -44,7 +51,8 @@ std::vector<models::ModuleInfo> guess_linears(const checkpoint::Checkpoint& chec
 }
 
 ModuleNames names_of(const models::ModuleInfo& module, const std::optional<nn::ModelSpec>& spec) {
-  return {.names = spec ? spellings(*spec, module.path) : std::vector<std::string>{module.path}, .class_name = module.class_name};
+  return {.names = spec ? spellings(*spec, module.path) : std::vector<std::string>{module.path},
+          .class_name = module.class_name};
 }
 
 // How one modifier sees modules: its groups' targets and what it leaves alone, compiled once.
@@ -62,10 +70,12 @@ CompiledModifier compile(const Modifier& modifier) {
 }
 
 bool fits_any(const std::vector<Target>& targets, const ModuleNames& module) {
-  return std::any_of(targets.begin(), targets.end(), [&](const Target& target) { return target.match(module).has_value(); });
+  return std::any_of(targets.begin(), targets.end(),
+                     [&](const Target& target) { return target.match(module).has_value(); });
 }
 
-void require_targets_match(const Recipe& recipe, std::span<const models::ModuleInfo> modules, const std::optional<nn::ModelSpec>& spec) {
+void require_targets_match(const Recipe& recipe, std::span<const models::ModuleInfo> modules,
+                           const std::optional<nn::ModelSpec>& spec) {
   std::set<std::string> classes, last_names;
   for (const auto& module : modules) {
     classes.insert(module.class_name);
@@ -75,49 +85,64 @@ void require_targets_match(const Recipe& recipe, std::span<const models::ModuleI
     for (const scheme::ConfigGroup& group : modifier.groups) {
       for (const std::string& pattern : group.targets) {
         const Target target(pattern);
-        const bool fits = std::any_of(modules.begin(), modules.end(), [&](const auto& module) { return target.match(names_of(module, spec)).has_value(); });
-        FARTHING_REQUIRE(fits, Code::kInvalidArgument, "target matches no module", {{"target", pattern}, {"recipe", recipe.origin}},
-                         fmt::format("classes here: {}; modules are called {}", fmt::join(classes, ", "), fmt::join(last_names, ", ")));
+        const bool fits = std::any_of(modules.begin(), modules.end(), [&](const auto& module) {
+          return target.match(names_of(module, spec)).has_value();
+        });
+        FARTHING_REQUIRE(fits, Code::kInvalidArgument, "target matches no module",
+                         {{"target", pattern}, {"recipe", recipe.origin}},
+                         fmt::format("classes here: {}; modules are called {}", fmt::join(classes, ", "),
+                                     fmt::join(last_names, ", ")));
       }
     }
   }
 }
 
-void require_ignore_matches(const Recipe& recipe, std::span<const models::ModuleInfo> modules, const std::optional<nn::ModelSpec>& spec) {
-  // Recipes are shared between models, so a pattern for a part that this model lacks is no mistake there; a flag typed for this model is.
+void require_ignore_matches(const Recipe& recipe, std::span<const models::ModuleInfo> modules,
+                            const std::optional<nn::ModelSpec>& spec) {
+  // Recipes are shared between models, so a pattern for a part that this model lacks is no mistake there; a
+  // flag typed for this model is.
   if (recipe.origin != "command line") return;
   for (const Modifier& modifier : recipe.modifiers) {
     for (const std::string& pattern : modifier.ignore) {
       const Target target(pattern);
-      const bool fits = std::any_of(modules.begin(), modules.end(), [&](const auto& module) { return target.match(names_of(module, spec)).has_value(); });
-      FARTHING_REQUIRE(fits, Code::kInvalidArgument, "--ignore matches no module", {{"pattern", pattern}}, "see the names with: farthing inspect MODEL --tensors");
+      const bool fits = std::any_of(modules.begin(), modules.end(), [&](const auto& module) {
+        return target.match(names_of(module, spec)).has_value();
+      });
+      FARTHING_REQUIRE(fits, Code::kInvalidArgument, "--ignore matches no module", {{"pattern", pattern}},
+                       "see the names with: farthing inspect MODEL --tensors");
     }
   }
 }
 
-// A group size that does not divide the columns becomes the largest power of two that does; below 16 columns a group no consumer accepts.
+// A group size that does not divide the columns becomes the largest power of two that does; below 16 columns
+// a group no consumer accepts.
 bool fit_group_size(scheme::Scheme& scheme, std::int64_t columns, std::string& what) {
   auto& weights = *scheme.weights;
   if (weights.strategy != scheme::Strategy::kGroup || columns % *weights.group_size == 0) return true;
   for (std::int64_t size = 128; size >= 16; size /= 2) {
     if (size > *weights.group_size || columns % size != 0) continue;
-    what = fmt::format("group size {} does not divide {} columns; {} is used", *weights.group_size, columns, size);
+    what = fmt::format("group size {} does not divide {} columns; {} is used", *weights.group_size, columns,
+                       size);
     weights.group_size = size;
     return true;
   }
-  what = fmt::format("group size {} does not divide {} columns and no smaller one does; left as it is", *weights.group_size, columns);
+  what = fmt::format("group size {} does not divide {} columns and no smaller one does; left as it is",
+                     *weights.group_size, columns);
   return false;
 }
 
 scheme::ActivationOrder order_of(const Modifier& modifier, const scheme::QuantizationArgs& weights) {
-  if (modifier.method != Method::kGptq || weights.type != NumberType::kInt) return scheme::ActivationOrder::kNone;
+  if (modifier.method != Method::kGptq || weights.type != NumberType::kInt)
+    return scheme::ActivationOrder::kNone;
   if (modifier.gptq.actorder) return *modifier.gptq.actorder;
-  return weights.actorder != scheme::ActivationOrder::kNone ? weights.actorder : scheme::ActivationOrder::kWeight;
+  return weights.actorder != scheme::ActivationOrder::kNone ? weights.actorder
+                                                            : scheme::ActivationOrder::kWeight;
 }
 
 class Planner {
  public:
-  Planner(const checkpoint::Checkpoint& checkpoint, std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options)
+  Planner(const checkpoint::Checkpoint& checkpoint, std::optional<nn::ModelSpec> spec, Recipe recipe,
+          const PlanOptions& options)
       : checkpoint_(checkpoint), writer_(formats::writer_for(options.format)) {
     plan_.model_name = options.model_name;
     plan_.format = options.format;
@@ -156,39 +181,52 @@ class Planner {
         const auto group = compiled.groups.find(names);
         if (!group) continue;
         targeted = true;
-        const bool ignored = fits_any(compiled.ignore, names) || (!plan_.spec && module.role == models::Role::kHead);
+        const bool ignored =
+            fits_any(compiled.ignore, names) || (!plan_.spec && module.role == models::Role::kHead);
         if (ignored) continue;
         done = add_linear(module, *compiled.modifier, compiled.modifier->groups[*group].scheme);
         break;
       }
       if (targeted && !done) plan_.ignored.push_back(module.path);
     }
-    FARTHING_REQUIRE(!plan_.linears.empty(), Code::kInvalidArgument, "nothing is left to quantize", {{"linears", modules_.size()}, {"ignored", plan_.ignored.size()}},
+    FARTHING_REQUIRE(!plan_.linears.empty(), Code::kInvalidArgument, "nothing is left to quantize",
+                     {{"linears", modules_.size()}, {"ignored", plan_.ignored.size()}},
                      "ignore less, or target more");
   }
 
   bool add_linear(const models::ModuleInfo& module, const Modifier& modifier, scheme::Scheme scheme) {
-    FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights", {{"module", module.path}});
-    FARTHING_REQUIRE(!scheme.input_activations && !scheme.output_activations, Code::kUnsupported, "this version quantizes weights only",
-                     {{"scheme", scheme::describe(scheme)}, {"module", module.path}}, "use a weight-only scheme such as W4A16 or W8A16");
-    LinearPlan linear{.module = module, .method = modifier.method, .scheme = std::move(scheme), .gptq = modifier.gptq};
+    FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights",
+                     {{"module", module.path}});
+    FARTHING_REQUIRE(!scheme.input_activations && !scheme.output_activations, Code::kUnsupported,
+                     "this version quantizes weights only",
+                     {{"scheme", scheme::describe(scheme)}, {"module", module.path}},
+                     "use a weight-only scheme such as W4A16 or W8A16");
+    LinearPlan linear{
+        .module = module, .method = modifier.method, .scheme = std::move(scheme), .gptq = modifier.gptq};
     linear.source_tensor = source_of(module);
     linear.file_module = file_module_of(module);
     linear.transposed = module.class_name == "Conv1D";
     const checkpoint::TensorInfo& tensor = checkpoint_.at(linear.source_tensor);
-    FARTHING_REQUIRE(is_floating_point(tensor.dtype) && dtype_bits(tensor.dtype) >= 16, Code::kUnsupported, "the weight is quantized already",
-                     {{"tensor", tensor.name}, {"dtype", dtype_name(tensor.dtype)}}, "start from the original 16-bit checkpoint");
+    FARTHING_REQUIRE(is_floating_point(tensor.dtype) && dtype_bits(tensor.dtype) >= 16, Code::kUnsupported,
+                     "the weight is quantized already",
+                     {{"tensor", tensor.name}, {"dtype", dtype_name(tensor.dtype)}},
+                     "start from the original 16-bit checkpoint");
     linear.dtype = tensor.dtype == DType::kF64 ? DType::kF32 : tensor.dtype;
 
     std::string what;
     const bool fits = fit_group_size(linear.scheme, module.in_features, what);
     if (!what.empty()) plan_.deviations.push_back({module.path, what});
     if (!fits) return false;
-    if (linear.method == Method::kGptq && (!plan_.spec || (module.block < 0 && module.role != models::Role::kHead))) {
+    if (linear.method == Method::kGptq &&
+        (!plan_.spec || (module.block < 0 && module.role != models::Role::kHead))) {
       linear.method = Method::kRtn;
-      plan_.deviations.push_back({module.path, plan_.spec ? "outside the decoder, so it sees no calibration here: rounded to nearest" : "unknown family: rounded to nearest"});
+      plan_.deviations.push_back(
+          {module.path, plan_.spec ? "outside the decoder, so it sees no calibration here: rounded to nearest"
+                                   : "unknown family: rounded to nearest"});
     }
-    linear.scheme.weights->actorder = linear.method == Method::kGptq ? order_of(modifier, *linear.scheme.weights) : scheme::ActivationOrder::kNone;
+    linear.scheme.weights->actorder = linear.method == Method::kGptq
+                                          ? order_of(modifier, *linear.scheme.weights)
+                                          : scheme::ActivationOrder::kNone;
     writer_->check(linear.scheme, module.out_features, module.in_features);
     plan_.needs_calibration = plan_.needs_calibration || linear.method == Method::kGptq;
     plan_.linears.push_back(std::move(linear));
@@ -201,12 +239,17 @@ class Planner {
 
   // The file's tensor with the module's weight.
   std::string source_of(const models::ModuleInfo& module) const {
-    const std::string canonical = is_tied_head(module) ? plan_.spec->decoder.path + "." + plan_.spec->decoder.embed_tokens + ".weight" : module.path + ".weight";
+    const std::string canonical =
+        is_tied_head(module) ? plan_.spec->decoder.path + "." + plan_.spec->decoder.embed_tokens + ".weight"
+                             : module.path + ".weight";
     const auto found = files_.find(canonical);
     if (found != files_.end()) return found->second;
-    const bool packed = files_.contains(module.path + ".weight_packed") || files_.contains(module.path + ".qweight");
-    FARTHING_REQUIRE(!packed, Code::kUnsupported, "the checkpoint is quantized already", {{"module", module.path}}, "start from the original 16-bit checkpoint");
-    throw Error(Code::kNotFound, "the checkpoint lacks a weight that its config declares", {{"tensor", canonical}, {"folder", checkpoint_.directory().string()}},
+    const bool packed =
+        files_.contains(module.path + ".weight_packed") || files_.contains(module.path + ".qweight");
+    FARTHING_REQUIRE(!packed, Code::kUnsupported, "the checkpoint is quantized already",
+                     {{"module", module.path}}, "start from the original 16-bit checkpoint");
+    throw Error(Code::kNotFound, "the checkpoint lacks a weight that its config declares",
+                {{"tensor", canonical}, {"folder", checkpoint_.directory().string()}},
                 "the download may be incomplete");
   }
 
@@ -232,7 +275,8 @@ class Planner {
     std::vector<std::size_t> order(plan_.linears.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return static_cast<std::uint64_t>(plan_.linears[a].module.block) < static_cast<std::uint64_t>(plan_.linears[b].module.block);
+      return static_cast<std::uint64_t>(plan_.linears[a].module.block) <
+             static_cast<std::uint64_t>(plan_.linears[b].module.block);
     });
     for (const std::size_t i : order) {
       const models::ModuleInfo& module = plan_.linears[i].module;
@@ -245,7 +289,8 @@ class Planner {
       block.steps[step->second].linears.push_back(i);
     }
     for (const Target& target : targets) {
-      FARTHING_REQUIRE(used.contains(target.pattern()), Code::kInvalidArgument, "sequential target matches no module", {{"target", target.pattern()}},
+      FARTHING_REQUIRE(used.contains(target.pattern()), Code::kInvalidArgument,
+                       "sequential target matches no module", {{"target", target.pattern()}},
                        sequential_hint());
     }
   }
@@ -267,9 +312,11 @@ class Planner {
     return fmt::format("this model has {}", fmt::join(classes, ", "));
   }
 
-  // Linears with the same key are quantized after one calibration pass: the innermost enclosing module that is a sequential target, the group
-  // of linears that share an input when linears themselves are targets, else the whole block.
-  std::string step_key(const models::ModuleInfo& module, const std::vector<Target>& targets, std::set<std::string>& used) const {
+  // Linears with the same key are quantized after one calibration pass: the innermost enclosing module that
+  // is a sequential target, the group of linears that share an input when linears themselves are targets,
+  // else the whole block.
+  std::string step_key(const models::ModuleInfo& module, const std::vector<Target>& targets,
+                       std::set<std::string>& used) const {
     std::string key = "block";
     for (const Target& target : targets) {
       if (target.match({.names = {module.path}, .class_name = module.class_name})) {
@@ -295,13 +342,19 @@ class Planner {
     std::map<std::string, std::size_t> linear_of_tensor;
     for (std::size_t i = 0; i < plan_.linears.size(); ++i) {
       const LinearPlan& linear = plan_.linears[i];
-      if (is_tied_head(linear.module)) plan_.unties_head = true;
-      else linear_of_tensor.emplace(linear.source_tensor, i);
+      if (is_tied_head(linear.module))
+        plan_.unties_head = true;
+      else
+        linear_of_tensor.emplace(linear.source_tensor, i);
     }
     std::uint64_t quantized_bits = 0;
     const auto add_quantized = [&](const LinearPlan& linear) {
-      const auto tensors = writer_->plan_tensors(linear.file_module, linear.scheme, linear.module.out_features, linear.module.in_features, linear.dtype);
-      for (const auto& tensor : tensors) quantized_bits += static_cast<std::uint64_t>(num_elements(tensor.shape)) * static_cast<std::uint64_t>(dtype_bits(tensor.dtype));
+      const auto tensors =
+          writer_->plan_tensors(linear.file_module, linear.scheme, linear.module.out_features,
+                                linear.module.in_features, linear.dtype);
+      for (const auto& tensor : tensors)
+        quantized_bits += static_cast<std::uint64_t>(num_elements(tensor.shape)) *
+                          static_cast<std::uint64_t>(dtype_bits(tensor.dtype));
       plan_.tensors.insert(plan_.tensors.end(), tensors.begin(), tensors.end());
       plan_.quantized_parameters += linear.module.out_features * linear.module.in_features;
     };
@@ -318,8 +371,11 @@ class Planner {
     for (const LinearPlan& linear : plan_.linears) {
       if (is_tied_head(linear.module)) add_quantized(linear);
     }
-    for (const auto& tensor : plan_.tensors) plan_.bytes_out += static_cast<std::uint64_t>(num_elements(tensor.shape)) * static_cast<std::uint64_t>(dtype_bits(tensor.dtype)) / 8;
-    plan_.bits_per_weight = static_cast<double>(quantized_bits) / static_cast<double>(plan_.quantized_parameters);
+    for (const auto& tensor : plan_.tensors)
+      plan_.bytes_out += static_cast<std::uint64_t>(num_elements(tensor.shape)) *
+                         static_cast<std::uint64_t>(dtype_bits(tensor.dtype)) / 8;
+    plan_.bits_per_weight =
+        static_cast<double>(quantized_bits) / static_cast<double>(plan_.quantized_parameters);
   }
 
   void describe() {
@@ -336,8 +392,8 @@ class Planner {
     fill_ignore();
   }
 
-  // config_groups: the recipe's own groups keep their targets as long as every member kept its scheme; linears whose scheme was changed
-  // get a group that names them.
+  // config_groups: the recipe's own groups keep their targets as long as every member kept its scheme;
+  // linears whose scheme was changed get a group that names them.
   void fill_groups() {
     std::vector<std::pair<scheme::Scheme, std::vector<std::string>>> groups;
     const auto group_for = [&](const scheme::Scheme& scheme) -> std::vector<std::string>& {
@@ -360,7 +416,8 @@ class Planner {
         const auto& first = scheme_of_group.try_emplace({m, *group}, linear.scheme).first->second;
         std::vector<std::string>& targets = group_for(linear.scheme);
         if (first == linear.scheme) {
-          for (const std::string& target : modifiers[m].modifier->groups[*group].targets) add(targets, target);
+          for (const std::string& target : modifiers[m].modifier->groups[*group].targets)
+            add(targets, target);
         } else {
           for (const std::string& name : names.names) add(targets, name);
         }
@@ -368,12 +425,14 @@ class Planner {
       }
     }
     for (auto& [scheme, targets] : groups) {
-      plan_.quantization.groups.push_back({.name = fmt::format("group_{}", plan_.quantization.groups.size()), .targets = targets, .scheme = scheme});
+      plan_.quantization.groups.push_back({.name = fmt::format("group_{}", plan_.quantization.groups.size()),
+                                           .targets = targets,
+                                           .scheme = scheme});
     }
   }
 
-  // A pattern of the user stays when it means the same in every spelling; the rest is named explicitly, in all spellings, because loaders
-  // disagree about which one `ignore` is in.
+  // A pattern of the user stays when it means the same in every spelling; the rest is named explicitly, in
+  // all spellings, because loaders disagree about which one `ignore` is in.
   void fill_ignore() {
     std::set<std::string> covered;
     const auto add = [&](const std::string& entry) {
@@ -388,7 +447,8 @@ class Planner {
         for (const std::string& path : plan_.ignored) {
           std::size_t fitting = 0;
           const auto names = plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path};
-          for (const std::string& name : names) fitting += target.match({.names = {name}, .class_name = ""}).has_value();
+          for (const std::string& name : names)
+            fitting += target.match({.names = {name}, .class_name = ""}).has_value();
           if (fitting > 0) members.push_back(path);
           everywhere = everywhere && (fitting == 0 || fitting == names.size());
         }
@@ -399,7 +459,9 @@ class Planner {
     }
     for (const std::string& path : plan_.ignored) {
       if (covered.contains(path)) continue;
-      for (const std::string& name : plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path}) add(name);
+      for (const std::string& name :
+           plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path})
+        add(name);
     }
   }
 
@@ -424,9 +486,11 @@ std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string&
   return result;
 }
 
-QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config, std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options) {
-  FARTHING_REQUIRE(!config.contains("quantization_config"), Code::kUnsupported, "the checkpoint is quantized already",
-                   {{"folder", checkpoint.directory().string()}}, "start from the original 16-bit checkpoint");
+QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,
+                       std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options) {
+  FARTHING_REQUIRE(!config.contains("quantization_config"), Code::kUnsupported,
+                   "the checkpoint is quantized already", {{"folder", checkpoint.directory().string()}},
+                   "start from the original 16-bit checkpoint");
   return Planner(checkpoint, std::move(spec), std::move(recipe), options).make();
 }
 

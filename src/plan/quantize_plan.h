@@ -1,5 +1,5 @@
-// Every decision of a quantization before any work: which linears, by which scheme and method, in which order, what will be written, and
-// what deviates from the wish. Made from headers alone in the first second.
+// Every decision of a quantization before any work: which linears, by which scheme and method, in which
+// order, what will be written, and what deviates from the wish. Made from headers alone in the first second.
 #pragma once
 
 #include <memory>
@@ -16,11 +16,11 @@ namespace farthing::plan {
 
 /// What happens to one linear.
 struct LinearPlan {
-  models::ModuleInfo module;  // canonical names
-  std::string file_module;    // the path as the file spells it: what is written
-  std::string source_tensor;  // the file's tensor that holds the weight (the embedding's, for a tied head)
-  bool transposed = false;    // stored [in, out]
-  DType dtype = DType::kBF16; // of the source weight, and of the scales
+  models::ModuleInfo module;   // canonical names
+  std::string file_module;     // the path as the file spells it: what is written
+  std::string source_tensor;   // the file's tensor that holds the weight (the embedding's, for a tied head)
+  bool transposed = false;     // stored [in, out]
+  DType dtype = DType::kBF16;  // of the source weight, and of the scales
   Method method = Method::kRtn;
   scheme::Scheme scheme;
   GptqSettings gptq;
@@ -44,25 +44,26 @@ struct Deviation {
 };
 
 struct QuantizePlan {
-  std::string model_name;            // last part of the folder's name
-  std::string scheme_name;           // "W4A16", or "mixed"
-  std::string method;                // "gptq", "rtn", or "mixed"
-  std::string reason;                // why this method
-  std::optional<nn::ModelSpec> spec; // nothing for an unknown family: data-free methods only
+  std::string model_name;             // last part of the folder's name
+  std::string scheme_name;            // "W4A16", or "mixed"
+  std::string method;                 // "gptq", "rtn", or "mixed"
+  std::string reason;                 // why this method
+  std::optional<nn::ModelSpec> spec;  // nothing for an unknown family: data-free methods only
   Recipe recipe;
   std::string format;
   std::vector<LinearPlan> linears;
-  std::vector<BlockPlan> blocks;     // data-free plans have one block per decoder block too: it is the unit of the journal
+  std::vector<BlockPlan>
+      blocks;  // data-free plans have one block per decoder block too: it is the unit of the journal
   std::vector<std::string> ignored;  // canonical paths of linears that stay as they are
   std::vector<Deviation> deviations;
   bool needs_calibration = false;
   bool unties_head = false;
-  std::vector<checkpoint::TensorPlan> tensors;    // everything that will be written, in order
-  std::vector<std::string> copied;                // tensors of the source that are copied byte for byte
-  formats::ModelQuantization quantization;        // for config.json
-  std::uint64_t bytes_in = 0;                     // tensor bytes of the source
-  std::uint64_t bytes_out = 0;                    // tensor bytes of the result
-  double bits_per_weight = 0;                     // of the quantized linears, scales included
+  std::vector<checkpoint::TensorPlan> tensors;  // everything that will be written, in order
+  std::vector<std::string> copied;              // tensors of the source that are copied byte for byte
+  formats::ModelQuantization quantization;      // for config.json
+  std::uint64_t bytes_in = 0;                   // tensor bytes of the source
+  std::uint64_t bytes_out = 0;                  // tensor bytes of the result
+  double bits_per_weight = 0;                   // of the quantized linears, scales included
   std::int64_t quantized_parameters = 0;
 };
 
@@ -71,11 +72,13 @@ struct PlanOptions {
   std::string model_name;
 };
 
-/// Throws kInvalidArgument for patterns that match nothing (with names that would), kUnsupported for what the format cannot hold.
-QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config, std::optional<nn::ModelSpec> spec, Recipe recipe,
-                       const PlanOptions& options);
+/// Throws kInvalidArgument for patterns that match nothing (with names that would), kUnsupported for what the
+/// format cannot hold.
+QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,
+                       std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options);
 
-/// Every spelling of a canonical module path that checkpoints and loaders of this family use; the path itself comes first.
+/// Every spelling of a canonical module path that checkpoints and loaders of this family use; the path itself
+/// comes first.
 std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string& canonical);
 
 }  // namespace farthing::plan

@@ -1,8 +1,8 @@
 #include "plan/recipe.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <array>
+
+#include <yaml-cpp/yaml.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -11,16 +11,21 @@
 namespace farthing::plan {
 namespace {
 
-// Names of llm-compressor's modifiers and what they mean here; those of later issues are named so that the message can say so.
+// Names of llm-compressor's modifiers and what they mean here; those of later issues are named so that the
+// message can say so.
 struct KnownModifier {
   std::string_view name;
   std::optional<Method> method;
 };
 constexpr std::array kModifiers = {
-    KnownModifier{"QuantizationModifier", Method::kRtn}, KnownModifier{"GPTQModifier", Method::kGptq},
-    KnownModifier{"AWQModifier", {}},                    KnownModifier{"SmoothQuantModifier", {}},
-    KnownModifier{"SparseGPTModifier", {}},              KnownModifier{"SpinQuantModifier", {}},
-    KnownModifier{"QuIPModifier", {}},                   KnownModifier{"AutoRoundModifier", {}},
+    KnownModifier{"QuantizationModifier", Method::kRtn},
+    KnownModifier{"GPTQModifier", Method::kGptq},
+    KnownModifier{"AWQModifier", {}},
+    KnownModifier{"SmoothQuantModifier", {}},
+    KnownModifier{"SparseGPTModifier", {}},
+    KnownModifier{"SpinQuantModifier", {}},
+    KnownModifier{"QuIPModifier", {}},
+    KnownModifier{"AutoRoundModifier", {}},
 };
 
 // YAML scalars carry no type; quoted ones are strings, plain ones are what they look like.
@@ -48,15 +53,19 @@ Json to_json(const YAML::Node& node) {
       if (YAML::convert<double>::decode(node, number)) return number;
       return text;
     }
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
-[[noreturn]] void bad_key(const std::string& origin, const std::string& where, const std::string& key, std::string_view what, std::string hint = {}) {
-  throw Error(Code::kInvalidArgument, std::string(what), {{"recipe", origin}, {"at", where}, {"key", key}}, std::move(hint));
+[[noreturn]] void bad_key(const std::string& origin, const std::string& where, const std::string& key,
+                          std::string_view what, std::string hint = {}) {
+  throw Error(Code::kInvalidArgument, std::string(what), {{"recipe", origin}, {"at", where}, {"key", key}},
+              std::move(hint));
 }
 
-std::vector<std::string> strings_of(const Json& value, const std::string& origin, const std::string& where, const std::string& key) {
+std::vector<std::string> strings_of(const Json& value, const std::string& origin, const std::string& where,
+                                    const std::string& key) {
   if (value.is_null()) return {};
   if (value.is_string()) return {value.get<std::string>()};
   std::vector<std::string> result;
@@ -68,25 +77,32 @@ std::vector<std::string> strings_of(const Json& value, const std::string& origin
   return result;
 }
 
-scheme::ActivationOrder parse_actorder(const Json& value, const std::string& origin, const std::string& where) {
+scheme::ActivationOrder parse_actorder(const Json& value, const std::string& origin,
+                                       const std::string& where) {
   if (value.is_null() || value == false || value == "none") return scheme::ActivationOrder::kNone;
   if (value == "group" || value == "dynamic" || value == true) return scheme::ActivationOrder::kGroup;
   if (value == "weight" || value == "static") return scheme::ActivationOrder::kWeight;
-  bad_key(origin, where, "actorder", "unknown activation order", "use none, group (dynamic) or weight (static)");
+  bad_key(origin, where, "actorder", "unknown activation order",
+          "use none, group (dynamic) or weight (static)");
 }
 
-std::vector<scheme::ConfigGroup> groups_of(const Json& settings, const std::vector<std::string>& targets, const std::string& origin,
-                                           const std::string& where) {
+std::vector<scheme::ConfigGroup> groups_of(const Json& settings, const std::vector<std::string>& targets,
+                                           const std::string& origin, const std::string& where) {
   if (const auto groups = settings.find("config_groups"); groups != settings.end() && !groups->is_null()) {
     return scheme::parse_config_groups(*groups, where + ".config_groups");
   }
   const auto named = settings.find("scheme");
-  if (named == settings.end() || named->is_null()) bad_key(origin, where, "scheme", "the modifier says no scheme", "add scheme: W4A16");
-  if (named->is_string()) return {{.name = "group_0", .targets = targets, .scheme = scheme::preset(named->get<std::string>())}};
-  if (!named->is_object()) bad_key(origin, where, "scheme", "expected a scheme name, or names mapped to targets");
+  if (named == settings.end() || named->is_null())
+    bad_key(origin, where, "scheme", "the modifier says no scheme", "add scheme: W4A16");
+  if (named->is_string())
+    return {{.name = "group_0", .targets = targets, .scheme = scheme::preset(named->get<std::string>())}};
+  if (!named->is_object())
+    bad_key(origin, where, "scheme", "expected a scheme name, or names mapped to targets");
   std::vector<scheme::ConfigGroup> groups;
   for (const auto& [name, preset_targets] : named->items()) {
-    groups.push_back({.name = fmt::format("group_{}", groups.size()), .targets = strings_of(preset_targets, origin, where, "scheme"), .scheme = scheme::preset(name)});
+    groups.push_back({.name = fmt::format("group_{}", groups.size()),
+                      .targets = strings_of(preset_targets, origin, where, "scheme"),
+                      .scheme = scheme::preset(name)});
   }
   return groups;
 }
@@ -108,31 +124,51 @@ void set_observers(std::vector<scheme::ConfigGroup>& groups, const Json& setting
     }
   }
   if (settings.contains("weight_observer")) set(&scheme::Scheme::weights, settings["weight_observer"]);
-  if (settings.contains("input_observer")) set(&scheme::Scheme::input_activations, settings["input_observer"]);
+  if (settings.contains("input_observer"))
+    set(&scheme::Scheme::input_activations, settings["input_observer"]);
 }
 
-Modifier parse_modifier(const std::string& name, const Json& settings, const std::string& origin, const std::string& where) {
-  const auto known = std::find_if(kModifiers.begin(), kModifiers.end(), [&](const KnownModifier& row) { return row.name == name; });
+Modifier parse_modifier(const std::string& name, const Json& settings, const std::string& origin,
+                        const std::string& where) {
+  const auto known = std::find_if(kModifiers.begin(), kModifiers.end(),
+                                  [&](const KnownModifier& row) { return row.name == name; });
   if (known == kModifiers.end()) {
     std::vector<std::string> names;
     for (const KnownModifier& row : kModifiers) names.emplace_back(row.name);
     bad_key(origin, where, name, "unknown modifier", fmt::format("known are {}", fmt::join(names, ", ")));
   }
-  FARTHING_REQUIRE(known->method, Code::kUnsupported, "this version has no such modifier", {{"recipe", origin}, {"modifier", name}},
-                   "use GPTQModifier or QuantizationModifier");
+  FARTHING_REQUIRE(known->method, Code::kUnsupported, "this version has no such modifier",
+                   {{"recipe", origin}, {"modifier", name}}, "use GPTQModifier or QuantizationModifier");
   if (!settings.is_object()) bad_key(origin, where, name, "expected the modifier's settings");
 
-  // Keys that steer llm-compressor's own machinery and have no meaning here are accepted, so that its recipes run unchanged.
-  static constexpr std::array kKnownKeys = {"scheme", "config_groups", "targets", "ignore", "sequential_targets", "block_size", "dampening_frac",
-                                            "actorder", "observer", "weight_observer", "input_observer", "output_observer"};
-  static constexpr std::array kIgnoredKeys = {"bypass_divisibility_checks", "requires_calibration_data", "offload_hessians", "batched_quantization",
-                                              "sequential_update", "index", "group", "start", "end", "update", "kv_cache_scheme", "quantize",
-                                              "initialized_", "finalized_", "started_", "ended_"};
+  // Keys that steer llm-compressor's own machinery and have no meaning here are accepted, so that its recipes
+  // run unchanged.
+  static constexpr std::array kKnownKeys = {"scheme",          "config_groups",      "targets",
+                                            "ignore",          "sequential_targets", "block_size",
+                                            "dampening_frac",  "actorder",           "observer",
+                                            "weight_observer", "input_observer",     "output_observer"};
+  static constexpr std::array kIgnoredKeys = {"bypass_divisibility_checks",
+                                              "requires_calibration_data",
+                                              "offload_hessians",
+                                              "batched_quantization",
+                                              "sequential_update",
+                                              "index",
+                                              "group",
+                                              "start",
+                                              "end",
+                                              "update",
+                                              "kv_cache_scheme",
+                                              "quantize",
+                                              "initialized_",
+                                              "finalized_",
+                                              "started_",
+                                              "ended_"};
   for (const auto& [key, value] : settings.items()) {
     const bool is_known = std::find(kKnownKeys.begin(), kKnownKeys.end(), key) != kKnownKeys.end();
     const bool is_ignored = std::find(kIgnoredKeys.begin(), kIgnoredKeys.end(), key) != kIgnoredKeys.end();
     if (key == "kv_cache_scheme" && !value.is_null()) {
-      throw Error(Code::kUnsupported, "this version quantizes no KV cache", {{"recipe", origin}, {"at", where}}, "remove kv_cache_scheme");
+      throw Error(Code::kUnsupported, "this version quantizes no KV cache",
+                  {{"recipe", origin}, {"at", where}}, "remove kv_cache_scheme");
     }
     if (!is_known && !is_ignored) {
       bad_key(origin, where, key, "unknown key", fmt::format("known are {}", fmt::join(kKnownKeys, ", ")));
@@ -140,28 +176,37 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
   }
 
   Modifier modifier{.name = name, .method = *known->method};
-  std::vector<std::string> targets = settings.contains("targets") ? strings_of(settings["targets"], origin, where, "targets") : std::vector<std::string>{"Linear"};
+  std::vector<std::string> targets = settings.contains("targets")
+                                         ? strings_of(settings["targets"], origin, where, "targets")
+                                         : std::vector<std::string>{"Linear"};
   modifier.groups = groups_of(settings, targets, origin, where);
   set_observers(modifier.groups, settings);
   if (settings.contains("ignore")) modifier.ignore = strings_of(settings["ignore"], origin, where, "ignore");
-  if (settings.contains("sequential_targets")) modifier.sequential_targets = strings_of(settings["sequential_targets"], origin, where, "sequential_targets");
-  if (settings.contains("actorder")) modifier.gptq.actorder = parse_actorder(settings["actorder"], origin, where);
+  if (settings.contains("sequential_targets"))
+    modifier.sequential_targets =
+        strings_of(settings["sequential_targets"], origin, where, "sequential_targets");
+  if (settings.contains("actorder"))
+    modifier.gptq.actorder = parse_actorder(settings["actorder"], origin, where);
   if (const auto value = settings.find("block_size"); value != settings.end()) {
-    if (!value->is_number_integer() || value->get<std::int64_t>() <= 0) bad_key(origin, where, "block_size", "expected a positive whole number");
+    if (!value->is_number_integer() || value->get<std::int64_t>() <= 0)
+      bad_key(origin, where, "block_size", "expected a positive whole number");
     modifier.gptq.block_size = *value;
   }
   if (const auto value = settings.find("dampening_frac"); value != settings.end()) {
-    if (!value->is_number() || value->get<double>() < 0 || value->get<double>() >= 1) bad_key(origin, where, "dampening_frac", "expected a number from 0 to below 1");
+    if (!value->is_number() || value->get<double>() < 0 || value->get<double>() >= 1)
+      bad_key(origin, where, "dampening_frac", "expected a number from 0 to below 1");
     modifier.gptq.dampening_frac = *value;
   }
   return modifier;
 }
 
 bool ends_with_any(const std::string& key, std::initializer_list<std::string_view> suffixes) {
-  return std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view suffix) { return key.ends_with(suffix); });
+  return std::any_of(suffixes.begin(), suffixes.end(),
+                     [&](std::string_view suffix) { return key.ends_with(suffix); });
 }
 
-// Stages hold groups of modifiers, groups hold modifiers; a flat file holds modifiers, or one modifier's settings.
+// Stages hold groups of modifiers, groups hold modifiers; a flat file holds modifiers, or one modifier's
+// settings.
 void collect_modifiers(const Json& node, Recipe& recipe, const std::string& where) {
   if (node.is_array()) {
     for (const Json& item : node) collect_modifiers(item, recipe, where);
@@ -170,10 +215,16 @@ void collect_modifiers(const Json& node, Recipe& recipe, const std::string& wher
   if (!node.is_object()) bad_key(recipe.origin, where, "", "expected stages or modifiers");
   for (const auto& [key, value] : node.items()) {
     const std::string path = where.empty() ? key : where + "." + key;
-    if (ends_with_any(key, {"_stage", "_modifiers"})) collect_modifiers(value, recipe, path);
-    else if (key.ends_with("Modifier")) recipe.modifiers.push_back(parse_modifier(key, value.is_null() ? Json::object() : value, recipe.origin, path));
-    else if (key == "run_type" || key == "recipe_type" || key == "version" || key == "args") continue;
-    else bad_key(recipe.origin, where.empty() ? "top level" : where, key, "unknown key", "stages end in _stage, groups in _modifiers, modifiers in Modifier");
+    if (ends_with_any(key, {"_stage", "_modifiers"}))
+      collect_modifiers(value, recipe, path);
+    else if (key.ends_with("Modifier"))
+      recipe.modifiers.push_back(
+          parse_modifier(key, value.is_null() ? Json::object() : value, recipe.origin, path));
+    else if (key == "run_type" || key == "recipe_type" || key == "version" || key == "args")
+      continue;
+    else
+      bad_key(recipe.origin, where.empty() ? "top level" : where, key, "unknown key",
+              "stages end in _stage, groups in _modifiers, modifiers in Modifier");
   }
 }
 
@@ -186,32 +237,40 @@ std::optional<T> optional_value(const Json& json, const char* key) {
 
 // The short form: scheme, method, ignore, overrides, calibration beside each other.
 void parse_short_form(const Json& root, Recipe& recipe) {
-  static constexpr std::array kKeys = {"schema", "scheme", "method", "targets", "ignore", "sequential_targets", "actorder", "observer", "block_size",
-                                       "dampening_frac", "config_groups", "calibration", "overrides"};
+  static constexpr std::array kKeys = {
+      "schema",   "scheme",   "method",     "targets",        "ignore",        "sequential_targets",
+      "actorder", "observer", "block_size", "dampening_frac", "config_groups", "calibration",
+      "overrides"};
   for (const auto& [key, value] : root.items()) {
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-      bad_key(recipe.origin, "top level", key, "unknown key", fmt::format("known are {}", fmt::join(kKeys, ", ")));
+      bad_key(recipe.origin, "top level", key, "unknown key",
+              fmt::format("known are {}", fmt::join(kKeys, ", ")));
     }
   }
   Json settings = root;
   for (const char* key : {"schema", "method", "calibration", "overrides"}) settings.erase(key);
   const std::string method = root.value("method", "gptq");
-  FARTHING_REQUIRE(method == "gptq" || method == "rtn", Code::kInvalidArgument, "unknown method", {{"recipe", recipe.origin}, {"method", method}}, "use gptq or rtn");
-  Modifier modifier = parse_modifier(method == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings, recipe.origin, "top level");
+  FARTHING_REQUIRE(method == "gptq" || method == "rtn", Code::kInvalidArgument, "unknown method",
+                   {{"recipe", recipe.origin}, {"method", method}}, "use gptq or rtn");
+  Modifier modifier = parse_modifier(method == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings,
+                                     recipe.origin, "top level");
   if (const auto overrides = root.find("overrides"); overrides != root.end()) {
     for (const Json& override_row : *overrides) {
       // An override is a group of its own whose targets are regular expressions, which win over class names.
       scheme::ConfigGroup group = modifier.groups.front();
       group.name = fmt::format("group_{}", modifier.groups.size());
       group.targets = strings_of(override_row.value("match", Json()), recipe.origin, "overrides", "match");
-      if (const auto name = optional_value<std::string>(override_row, "scheme")) group.scheme = scheme::preset(*name);
-      if (const auto size = optional_value<std::int64_t>(override_row, "group_size")) group.scheme.weights->group_size = *size;
+      if (const auto name = optional_value<std::string>(override_row, "scheme"))
+        group.scheme = scheme::preset(*name);
+      if (const auto size = optional_value<std::int64_t>(override_row, "group_size"))
+        group.scheme.weights->group_size = *size;
       if (const auto bits = optional_value<int>(override_row, "bits")) group.scheme.weights->num_bits = *bits;
       modifier.groups.push_back(std::move(group));
     }
   }
   recipe.modifiers.push_back(std::move(modifier));
-  if (const auto calibration = root.find("calibration"); calibration != root.end() && calibration->is_object()) {
+  if (const auto calibration = root.find("calibration");
+      calibration != root.end() && calibration->is_object()) {
     recipe.calibration = {.source = optional_value<std::string>(*calibration, "source"),
                           .collator = optional_value<std::string>(*calibration, "collator"),
                           .question = optional_value<std::string>(*calibration, "question"),
@@ -234,7 +293,9 @@ void apply_to_weights(scheme::QuantizationArgs& weights, const RecipeFlags& flag
 
 }  // namespace
 
-std::string_view method_name(Method method) { return method == Method::kGptq ? "gptq" : "rtn"; }
+std::string_view method_name(Method method) {
+  return method == Method::kGptq ? "gptq" : "rtn";
+}
 
 Recipe parse_recipe(const std::string& yaml, const std::string& origin) {
   Recipe recipe{.origin = origin, .text = yaml};
@@ -242,29 +303,38 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin) {
   try {
     root = to_json(YAML::Load(yaml));
   } catch (const YAML::Exception& error) {
-    throw Error(Code::kInvalidArgument, "recipe is not valid YAML", {{"recipe", origin}, {"line", error.mark.line + 1}, {"reason", error.msg}});
+    throw Error(Code::kInvalidArgument, "recipe is not valid YAML",
+                {{"recipe", origin}, {"line", error.mark.line + 1}, {"reason", error.msg}});
   }
   try {
     const bool is_short = root.is_object() && (root.contains("scheme") || root.contains("config_groups"));
-    if (is_short) parse_short_form(root, recipe);
-    else collect_modifiers(root, recipe, "");
+    if (is_short)
+      parse_short_form(root, recipe);
+    else
+      collect_modifiers(root, recipe, "");
   } catch (const Json::exception& error) {
-    throw Error(Code::kInvalidArgument, "recipe has a value of the wrong kind", {{"recipe", origin}, {"reason", error.what()}});
+    throw Error(Code::kInvalidArgument, "recipe has a value of the wrong kind",
+                {{"recipe", origin}, {"reason", error.what()}});
   }
-  FARTHING_REQUIRE(!recipe.modifiers.empty(), Code::kInvalidArgument, "recipe has no modifier", {{"recipe", origin}}, "start from one in recipes/");
+  FARTHING_REQUIRE(!recipe.modifiers.empty(), Code::kInvalidArgument, "recipe has no modifier",
+                   {{"recipe", origin}}, "start from one in recipes/");
   return recipe;
 }
 
-Recipe read_recipe(const std::filesystem::path& file) { return parse_recipe(read_text(file), file.string()); }
+Recipe read_recipe(const std::filesystem::path& file) {
+  return parse_recipe(read_text(file), file.string());
+}
 
 Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   Modifier modifier;
   scheme::Scheme scheme = scheme::preset(flags.scheme);
-  FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights", {{"scheme", flags.scheme}});
+  FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights",
+                   {{"scheme", flags.scheme}});
   apply_to_weights(*scheme.weights, flags);
   static constexpr std::array<std::string_view, 3> kMethods = {"auto", "rtn", "gptq"};
-  FARTHING_REQUIRE(std::find(kMethods.begin(), kMethods.end(), flags.method) != kMethods.end(), Code::kInvalidArgument, "unknown method",
-                   {{"method", flags.method}}, fmt::format("use one of {}", fmt::join(kMethods, ", ")));
+  FARTHING_REQUIRE(std::find(kMethods.begin(), kMethods.end(), flags.method) != kMethods.end(),
+                   Code::kInvalidArgument, "unknown method", {{"method", flags.method}},
+                   fmt::format("use one of {}", fmt::join(kMethods, ", ")));
   const bool low_bits = scheme.weights->type == NumberType::kInt && scheme.weights->num_bits <= 4;
   const bool gptq = flags.method == "gptq" || (flags.method == "auto" && low_bits && family_is_known);
   modifier.method = gptq ? Method::kGptq : Method::kRtn;
@@ -286,7 +356,8 @@ void apply_flags(Recipe& recipe, const RecipeFlags& flags) {
     }
     modifier.ignore.insert(modifier.ignore.end(), flags.ignore.begin(), flags.ignore.end());
     if (!flags.sequential_targets.empty()) modifier.sequential_targets = flags.sequential_targets;
-    if (flags.actorder) modifier.gptq.actorder = parse_actorder(*flags.actorder, "command line", "--actorder");
+    if (flags.actorder)
+      modifier.gptq.actorder = parse_actorder(*flags.actorder, "command line", "--actorder");
     if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
     if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
   }

@@ -1,5 +1,5 @@
-// What the user wants done, before any model is known: llm-compressor's recipes (YAML or JSON, stages or flat), Farthing's short
-// form, and the flags of the command line, all in one structure.
+// What the user wants done, before any model is known: llm-compressor's recipes (YAML or JSON, stages or
+// flat), Farthing's short form, and the flags of the command line, all in one structure.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,7 @@ struct GptqSettings {
 
 /// One modifier of a recipe: schemes for sets of modules, and the method that finds the codes.
 struct Modifier {
-  std::string name;                         // "GPTQModifier", for messages and the model card
+  std::string name;  // "GPTQModifier", for messages and the model card
   Method method = Method::kRtn;
   std::vector<scheme::ConfigGroup> groups;
   std::vector<std::string> ignore;
@@ -42,11 +42,11 @@ struct Recipe {
   std::string origin;  // file name or "command line"
   std::vector<Modifier> modifiers;
   RecipeCalibration calibration;
-  std::string text;    // as it will be written to recipe.yaml
+  std::string text;  // as it will be written to recipe.yaml
 };
 
-/// Reads a recipe file. Throws kInvalidArgument naming file and line for YAML mistakes, unknown modifiers (with the known ones) and unknown
-/// keys; kUnsupported for modifiers that exist elsewhere and not here.
+/// Reads a recipe file. Throws kInvalidArgument naming file and line for YAML mistakes, unknown modifiers
+/// (with the known ones) and unknown keys; kUnsupported for modifiers that exist elsewhere and not here.
 Recipe read_recipe(const std::filesystem::path& file);
 Recipe parse_recipe(const std::string& yaml, const std::string& origin);
 
@@ -69,7 +69,8 @@ struct RecipeFlags {
 /// Throws kInvalidArgument for unknown schemes or methods and for flags that contradict each other.
 Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known);
 
-/// Changes every group of a recipe by the flags given beside it (--bits, --group-size, --symmetric, --actorder, --ignore ...).
+/// Changes every group of a recipe by the flags given beside it (--bits, --group-size, --symmetric,
+/// --actorder, --ignore ...).
 void apply_flags(Recipe& recipe, const RecipeFlags& flags);
 
 }  // namespace farthing::plan

@@ -30,7 +30,8 @@ quant_stage:
       ignore: ["re:.*lm_head", "re:.*vision_tower.*", "re:.*multi_modal_projector.*"]
       dampening_frac: 0.05
       actorder: group
-)", "test.yaml");
+)",
+                                     "test.yaml");
   ASSERT_EQ(recipe.modifiers.size(), 1u);
   const Modifier& modifier = recipe.modifiers[0];
   EXPECT_EQ(modifier.method, Method::kGptq);
@@ -53,11 +54,13 @@ QuantizationModifier:
     group_1:
       targets: ["re:.*(q|k|v|o|gate|up)_proj$"]
       weights: {num_bits: 4, type: int, symmetric: true, strategy: group, group_size: 128, actorder: weight}
-)", "test.yaml");
+)",
+                                     "test.yaml");
   ASSERT_EQ(recipe.modifiers[0].groups.size(), 2u);
   EXPECT_EQ(recipe.modifiers[0].groups[0].scheme.weights->strategy, Strategy::kChannel);
   EXPECT_EQ(recipe.modifiers[0].groups[1].scheme.weights->group_size, 128);
-  const Recipe map = parse_recipe("GPTQModifier: {scheme: {W4A16: ['re:.*q_proj'], W8A16: [Linear]}}", "test.yaml");
+  const Recipe map =
+      parse_recipe("GPTQModifier: {scheme: {W4A16: ['re:.*q_proj'], W8A16: [Linear]}}", "test.yaml");
   EXPECT_EQ(map.modifiers[0].groups.size(), 2u);
   EXPECT_EQ(map.modifiers[0].groups[1].scheme.weights->num_bits, 8);
 }
@@ -72,7 +75,8 @@ overrides:
   - match: "re:.*down_proj"
     group_size: 64
 calibration: {source: builtin, samples: 128, length: 2048, seed: 0}
-)", "test.yaml");
+)",
+                                     "test.yaml");
   EXPECT_EQ(recipe.modifiers[0].groups.size(), 2u);
   EXPECT_EQ(recipe.modifiers[0].groups[1].scheme.weights->group_size, 64);
   EXPECT_EQ(recipe.calibration.samples, 128);
@@ -81,10 +85,12 @@ calibration: {source: builtin, samples: 128, length: 2048, seed: 0}
 
 TEST(Recipe, SaysWhatIsWrongAndWhatIsKnown) {
   EXPECT_THAT(message_of("GPTQModifer: {scheme: W4A16}"), testing::HasSubstr("unknown key"));
-  EXPECT_THAT(message_of("GPTQModifier: {scheme: W4A16, dampening: 0.1}"), testing::AllOf(testing::HasSubstr("dampening"), testing::HasSubstr("dampening_frac")));
+  EXPECT_THAT(message_of("GPTQModifier: {scheme: W4A16, dampening: 0.1}"),
+              testing::AllOf(testing::HasSubstr("dampening"), testing::HasSubstr("dampening_frac")));
   EXPECT_THAT(message_of("GPTQModifier: {scheme: W4A17}"), testing::HasSubstr("W4A16"));
   EXPECT_THAT(message_of("GPTQModifier: {targets: Linear}"), testing::HasSubstr("no scheme"));
-  EXPECT_THAT(message_of("GPTQModifier: {scheme: W4A16, actorder: sideways}"), testing::HasSubstr("activation order"));
+  EXPECT_THAT(message_of("GPTQModifier: {scheme: W4A16, actorder: sideways}"),
+              testing::HasSubstr("activation order"));
   EXPECT_THAT(message_of("a: [1, 2"), testing::HasSubstr("not valid YAML"));
   EXPECT_THAT(message_of("{}"), testing::HasSubstr("no modifier"));
   EXPECT_THAT(message_of("FancyModifier: {scheme: W4A16}"), testing::HasSubstr("GPTQModifier"));

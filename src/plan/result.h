@@ -1,4 +1,5 @@
-// What a quantization did, in plain values: the summary, --json, report.html and the model card are all made from this.
+// What a quantization did, in plain values: the summary, --json, report.html and the model card are all made
+// from this.
 #pragma once
 
 #include <cstdint>
@@ -11,30 +12,31 @@
 namespace farthing::plan {
 
 struct LayerResult {
-  std::string name;           // canonical module path
-  std::string method;         // "gptq", "rtn"
-  std::string scheme;         // "W4A16"
-  double mse = 0;             // mean squared weight error
-  double relative_error = 0;  // with calibration: |x (W - Q)^T| / |x W^T| over the calibration inputs; else |W - Q| / |W|
-  double sqnr_db = 0;         // -20 log10(relative_error)
+  std::string name;    // canonical module path
+  std::string method;  // "gptq", "rtn"
+  std::string scheme;  // "W4A16"
+  double mse = 0;      // mean squared weight error
+  double relative_error =
+      0;  // with calibration: |x (W - Q)^T| / |x W^T| over the calibration inputs; else |W - Q| / |W|
+  double sqnr_db = 0;  // -20 log10(relative_error)
   double seconds = 0;
-  double dampening = 0;       // share of the mean diagonal that was added; 0 without a Hessian
+  double dampening = 0;  // share of the mean diagonal that was added; 0 without a Hessian
 };
 
 struct QuantizeResult {
   std::string model, scheme, method, format;
-  double bits_per_weight = 0;        // of the quantized linears, scales included
+  double bits_per_weight = 0;  // of the quantized linears, scales included
   std::uint64_t bytes_in = 0, bytes_out = 0;
   double seconds = 0;
   std::uint64_t peak_host_bytes = 0, peak_device_bytes = 0;
   std::int64_t calibration_samples = 0, calibration_tokens = 0;
-  Json calibration;                  // the whole ledger; null without calibration
+  Json calibration;  // the whole ledger; null without calibration
   std::vector<LayerResult> layers;
   std::vector<std::string> ignored;
   std::vector<std::pair<std::string, std::string>> deviations;  // (module, what)
   std::string output;
-  std::string sha256;                // of the weight files, in order of their names
-  std::string recipe;                // as written to recipe.yaml
+  std::string sha256;  // of the weight files, in order of their names
+  std::string recipe;  // as written to recipe.yaml
   std::int64_t resumed_blocks = 0;
 };
 

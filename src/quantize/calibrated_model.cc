@@ -4,9 +4,13 @@
 #include "plan/footprint.h"
 
 namespace farthing::quantize {
-CalibratedModel::CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source,
-                                 const calibrate::CalibrationSet& calibration, ThreadPool& pool, Reporter& reporter, const CancelToken& cancel)
-    : model_(spec, std::make_shared<models::CheckpointSource>(std::move(source), spec)), pool_(pool), cancel_(cancel),
+CalibratedModel::CalibratedModel(const nn::ModelSpec& spec,
+                                 std::shared_ptr<const checkpoint::Checkpoint> source,
+                                 const calibrate::CalibrationSet& calibration, ThreadPool& pool,
+                                 Reporter& reporter, const CancelToken& cancel)
+    : model_(spec, std::make_shared<models::CheckpointSource>(std::move(source), spec)),
+      pool_(pool),
+      cancel_(cancel),
       num_samples_(static_cast<std::int64_t>(calibration.samples.size())) {
   embed(calibration, reporter);
 }
@@ -19,7 +23,8 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
   std::int64_t pending = 0;
   const auto flush = [&] {
     if (parts.empty()) return;
-    Rows rows{.batch = nn::Batch::of(lengths), .hidden = Tensor::empty(DType::kF32, {pending, parts.front().dim(1)})};
+    Rows rows{.batch = nn::Batch::of(lengths),
+              .hidden = Tensor::empty(DType::kF32, {pending, parts.front().dim(1)})};
     std::byte* out = rows.hidden.mutable_bytes().data();
     for (const Tensor& part : parts) out = std::copy(part.bytes().begin(), part.bytes().end(), out);
     rows_.push_back(std::move(rows));
@@ -35,7 +40,11 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
     parts.push_back(model_.embed_prompt(prompt.ids, prompt.pictures, pool_));
     lengths.push_back(length);
     pending += length;
-    reporter.progress({.stage = "embed", .fraction = 0, .done = static_cast<std::int64_t>(i + 1), .total = num_samples_, .detail = calibration.samples[i].origin});
+    reporter.progress({.stage = "embed",
+                       .fraction = 0,
+                       .done = static_cast<std::int64_t>(i + 1),
+                       .total = num_samples_,
+                       .detail = calibration.samples[i].origin});
   }
   flush();
 }
@@ -64,11 +73,13 @@ std::unique_ptr<calibrate::HessianCollector> CalibratedModel::collect(const std:
     cancel_.check();
     if (entered_ < 0) {
       const Tensor hidden = model_.final_hidden(rows.hidden, pool_);
-      for (const std::string& path : paths) collector->add(path, hidden.data<float>(), hidden.dim(0), hidden.dim(1));
+      for (const std::string& path : paths)
+        collector->add(path, hidden.data<float>(), hidden.dim(0), hidden.dim(1));
       continue;
     }
     Tensor hidden = rows.hidden.clone();
-    model_.block(entered_).forward(hidden.mutable_data<float>(), {.pool = pool_, .batch = rows.batch, .observer = &observer});
+    model_.block(entered_).forward(hidden.mutable_data<float>(),
+                                   {.pool = pool_, .batch = rows.batch, .observer = &observer});
   }
   return collector;
 }

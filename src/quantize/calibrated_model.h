@@ -1,5 +1,6 @@
-// The model as a calibrated run walks through it: the hidden rows of every sample, and the one block that is resident. The rows always come
-// from the blocks as they were quantized, so that later blocks see the errors of earlier ones.
+// The model as a calibrated run walks through it: the hidden rows of every sample, and the one block that is
+// resident. The rows always come from the blocks as they were quantized, so that later blocks see the errors
+// of earlier ones.
 #pragma once
 
 #include <memory>
@@ -15,21 +16,25 @@ namespace farthing::quantize {
 
 class CalibratedModel {
  public:
-  /// Embeds every sample (each picture is encoded once). Throws kInvalidArgument when pictures and placeholders differ in number.
-  CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source, const calibrate::CalibrationSet& calibration,
-                  ThreadPool& pool, Reporter& reporter, const CancelToken& cancel);
+  /// Embeds every sample (each picture is encoded once). Throws kInvalidArgument when pictures and
+  /// placeholders differ in number.
+  CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source,
+                  const calibrate::CalibrationSet& calibration, ThreadPool& pool, Reporter& reporter,
+                  const CancelToken& cancel);
   ~CalibratedModel();
 
   /// Loads the plan's block, after running whatever blocks lie between (those that nothing is done to).
   void enter(const plan::BlockPlan& block);
 
-  /// Runs all samples through the block as it now stands, without moving on, and returns what the named linears saw.
+  /// Runs all samples through the block as it now stands, without moving on, and returns what the named
+  /// linears saw.
   std::unique_ptr<calibrate::HessianCollector> collect(const std::set<std::string>& paths);
 
   /// Replaces the weight of one linear of the block.
   void set_weight(const std::string& path, const QuantizedMatrix& weight);
 
-  /// Moves the samples to the next block and forgets this one. After the last block nobody needs the rows any more.
+  /// Moves the samples to the next block and forgets this one. After the last block nobody needs the rows any
+  /// more.
   void leave(bool is_last);
 
  private:
@@ -46,8 +51,8 @@ class CalibratedModel {
   const CancelToken& cancel_;
   std::int64_t num_samples_;
   std::vector<Rows> rows_;
-  std::int64_t at_ = 0;         // the next block that the rows will enter
-  std::int64_t entered_ = -1;   // the resident block, -1 outside
+  std::int64_t at_ = 0;        // the next block that the rows will enter
+  std::int64_t entered_ = -1;  // the resident block, -1 outside
 };
 
 }  // namespace farthing::quantize

@@ -13,13 +13,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string quoted_list(const std::vector<std::string>& names) { return Json(names).dump(); }
+std::string quoted_list(const std::vector<std::string>& names) {
+  return Json(names).dump();
+}
 
 std::string actorder_word(scheme::ActivationOrder order) {
   switch (order) {
-    case scheme::ActivationOrder::kNone: return "null";
-    case scheme::ActivationOrder::kGroup: return "group";
-    case scheme::ActivationOrder::kWeight: return "static";
+    case scheme::ActivationOrder::kNone:
+      return "null";
+    case scheme::ActivationOrder::kGroup:
+      return "group";
+    case scheme::ActivationOrder::kWeight:
+      return "static";
   }
   return "null";
 }
@@ -27,7 +32,8 @@ std::string actorder_word(scheme::ActivationOrder order) {
 // A head that was quantized is no longer the embedding.
 void untie(Json& config) {
   config["tie_word_embeddings"] = false;
-  if (config.contains("text_config") && config["text_config"].is_object()) config["text_config"]["tie_word_embeddings"] = false;
+  if (config.contains("text_config") && config["text_config"].is_object())
+    config["text_config"]["tie_word_embeddings"] = false;
 }
 
 }  // namespace
@@ -38,19 +44,25 @@ std::string recipe_text(const plan::QuantizePlan& plan) {
   for (const plan::Modifier& modifier : plan.recipe.modifiers) {
     text += fmt::format("    {}:\n", modifier.name);
     text += "      config_groups:\n";
-    for (const scheme::ConfigGroup& group : modifier.groups) text += fmt::format("        {}: {}\n", group.name, scheme::to_json(group).dump());
+    for (const scheme::ConfigGroup& group : modifier.groups)
+      text += fmt::format("        {}: {}\n", group.name, scheme::to_json(group).dump());
     text += fmt::format("      ignore: {}\n", quoted_list(modifier.ignore));
-    if (!modifier.sequential_targets.empty()) text += fmt::format("      sequential_targets: {}\n", quoted_list(modifier.sequential_targets));
+    if (!modifier.sequential_targets.empty())
+      text += fmt::format("      sequential_targets: {}\n", quoted_list(modifier.sequential_targets));
     if (modifier.method == plan::Method::kGptq) {
-      text += fmt::format("      block_size: {}\n      dampening_frac: {}\n", modifier.gptq.block_size, modifier.gptq.dampening_frac);
-      text += fmt::format("      actorder: {}\n", actorder_word(modifier.gptq.actorder.value_or(scheme::ActivationOrder::kWeight)));
+      text += fmt::format("      block_size: {}\n      dampening_frac: {}\n", modifier.gptq.block_size,
+                          modifier.gptq.dampening_frac);
+      text += fmt::format("      actorder: {}\n",
+                          actorder_word(modifier.gptq.actorder.value_or(scheme::ActivationOrder::kWeight)));
     }
   }
   return text;
 }
 
-void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoint& source, const fs::path& directory) {
-  checkpoint::copy_side_files(source.directory(), directory, {"config.json", "recipe.yaml", "report.json", "report.html"});
+void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoint& source,
+                      const fs::path& directory) {
+  checkpoint::copy_side_files(source.directory(), directory,
+                              {"config.json", "recipe.yaml", "report.json", "report.html"});
   Json config = source.config();
   if (plan.unties_head) untie(config);
   config["quantization_config"] = formats::writer_for(plan.format)->quantization_config(plan.quantization);
@@ -66,7 +78,8 @@ std::string sha256_of_weights(const fs::path& directory) {
   std::sort(files.begin(), files.end());
   if (files.size() == 1) return sha256_of_file(files.front());
   Sha256 hash;
-  for (const fs::path& file : files) hash.update(fmt::format("{}  {}\n", sha256_of_file(file), file.filename().string()));
+  for (const fs::path& file : files)
+    hash.update(fmt::format("{}  {}\n", sha256_of_file(file), file.filename().string()));
   return hash.finish();
 }
 

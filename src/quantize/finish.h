@@ -1,5 +1,5 @@
-// What makes a folder of weights a model that others load: config.json with the quantization block, the side files byte for byte, the
-// recipe.
+// What makes a folder of weights a model that others load: config.json with the quantization block, the side
+// files byte for byte, the recipe.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,8 @@
 namespace farthing::quantize {
 
 /// Writes config.json and recipe.yaml and copies all side files of the source into `directory`.
-void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoint& source, const std::filesystem::path& directory);
+void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoint& source,
+                      const std::filesystem::path& directory);
 
 /// The recipe as it is written: the user's own text, or what the flags meant, as an llm-compressor recipe.
 std::string recipe_text(const plan::QuantizePlan& plan);

@@ -9,8 +9,10 @@ Journal::Journal(std::filesystem::path directory, std::string fingerprint)
     : file_(std::move(directory) / "journal.json"), fingerprint_(std::move(fingerprint)) {
   if (!std::filesystem::exists(file_)) return;
   const Json journal = read_json(file_);
-  FARTHING_REQUIRE(journal.value("fingerprint", "") == fingerprint_, Code::kInvalidArgument, "an unfinished run with other settings is in the way",
-                   {{"folder", file_.parent_path().string()}}, "run that command again to finish it, or add --no-resume to start over");
+  FARTHING_REQUIRE(journal.value("fingerprint", "") == fingerprint_, Code::kInvalidArgument,
+                   "an unfinished run with other settings is in the way",
+                   {{"folder", file_.parent_path().string()}},
+                   "run that command again to finish it, or add --no-resume to start over");
   for (const auto& [name, facts] : journal.at("blocks").items()) blocks_[name] = facts;
 }
 
@@ -21,9 +23,12 @@ const Json* Journal::find(const std::string& name) const {
 
 void Journal::note(const std::string& name, Json facts) {
   blocks_[name] = std::move(facts);
-  write_text_atomically(file_, Json{{"schema", 1}, {"fingerprint", fingerprint_}, {"blocks", blocks_}}.dump(1));
+  write_text_atomically(file_,
+                        Json{{"schema", 1}, {"fingerprint", fingerprint_}, {"blocks", blocks_}}.dump(1));
 }
 
-void Journal::remove() { std::filesystem::remove(file_); }
+void Journal::remove() {
+  std::filesystem::remove(file_);
+}
 
 }  // namespace farthing::quantize

@@ -1,5 +1,5 @@
-// What a quantization has finished so far, kept beside the half-written result: a killed run started again with the same command goes on
-// after the last finished block and ends in the same bytes.
+// What a quantization has finished so far, kept beside the half-written result: a killed run started again
+// with the same command goes on after the last finished block and ends in the same bytes.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,9 @@ namespace farthing::quantize {
 
 class Journal {
  public:
-  /// Opens `directory`/journal.json, or starts an empty one. `fingerprint` says what the run depends on: source, plan, calibration, version.
-  /// Throws kInvalidArgument when the journal there belongs to another run.
+  /// Opens `directory`/journal.json, or starts an empty one. `fingerprint` says what the run depends on:
+  /// source, plan, calibration, version. Throws kInvalidArgument when the journal there belongs to another
+  /// run.
   Journal(std::filesystem::path directory, std::string fingerprint);
 
   /// Whether block `name` is finished, and what was noted for it.

@@ -19,14 +19,17 @@ constexpr std::int64_t kMeasuredRows = 64;
 double energy(const Tensor& rows, const Tensor& hessian, ThreadPool& pool) {
   const std::int64_t count = rows.dim(0), columns = rows.dim(1);
   Tensor product = Tensor::zeros(DType::kF32, {count, columns});  // becomes -rows H
-  kernels::subtract_product(rows.data<float>(), columns, hessian.data<float>(), columns, count, columns, columns, product.mutable_data<float>(), columns, pool);
+  kernels::subtract_product(rows.data<float>(), columns, hessian.data<float>(), columns, count, columns,
+                            columns, product.mutable_data<float>(), columns, pool);
   double sum = 0;
-  for (std::int64_t i = 0; i < rows.numel(); ++i) sum -= static_cast<double>(rows.data<float>()[i]) * product.data<float>()[i];
+  for (std::int64_t i = 0; i < rows.numel(); ++i)
+    sum -= static_cast<double>(rows.data<float>()[i]) * product.data<float>()[i];
   return std::max(sum, 0.0);
 }
 
 // |x (W - Q)^T| / |x W^T| over the calibration inputs x.
-double output_error(const Tensor& weight, const QuantizedMatrix& quantized, const Tensor& hessian, ThreadPool& pool) {
+double output_error(const Tensor& weight, const QuantizedMatrix& quantized, const Tensor& hessian,
+                    ThreadPool& pool) {
   const std::int64_t count = std::min(kMeasuredRows, weight.dim(0)), columns = weight.dim(1);
   const scheme::RowDequantizer dequantizer(quantized);
   Tensor original = Tensor::empty(DType::kF32, {count, columns});
@@ -51,15 +54,21 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
   const std::string& path = linear.module.path;
   const scheme::QuantizationArgs& args = *linear.scheme.weights;
   QuantizedLinear done;
-  done.result = {.name = path, .method = std::string(plan::method_name(linear.method)), .scheme = scheme::describe(linear.scheme)};
+  done.result = {.name = path,
+                 .method = std::string(plan::method_name(linear.method)),
+                 .scheme = scheme::describe(linear.scheme)};
   const Tensor* hessian = nullptr;
   try {
     const scheme::ObserverOptions observer{.model_dtype = linear.dtype};
     if (linear.method == plan::Method::kGptq) {
-      const methods::GptqOptions options{.block_size = linear.gptq.block_size, .dampening_frac = linear.gptq.dampening_frac, .observer = observer};
+      const methods::GptqOptions options{.block_size = linear.gptq.block_size,
+                                         .dampening_frac = linear.gptq.dampening_frac,
+                                         .observer = observer};
       hessian = &hessians_->hessian(path);
-      FARTHING_REQUIRE(hessian->defined(), Code::kNumeric, "no calibration token reached this linear", {{"samples", hessians_->tokens(path)}});
-      const std::string key = fmt::format("{} {} {}", hessians_->group_of(path), static_cast<int>(args.actorder), options.dampening_frac);
+      FARTHING_REQUIRE(hessian->defined(), Code::kNumeric, "no calibration token reached this linear",
+                       {{"samples", hessians_->tokens(path)}});
+      const std::string key = fmt::format("{} {} {}", hessians_->group_of(path),
+                                          static_cast<int>(args.actorder), options.dampening_frac);
       if (key != factor_key_) {
         factor_ = {};  // its memory goes before the next one needs as much
         factor_ = methods::gptq_prepare(*hessian, args, options, pool_);
@@ -80,7 +89,8 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
     if (error.code() != Code::kNumeric) throw;
     std::vector<Field> fields = {{"tensor", linear.source_tensor}};
     fields.insert(fields.end(), error.fields().begin(), error.fields().end());
-    throw Error(Code::kCorruptData, error.message(), std::move(fields), "the checkpoint itself is damaged there; fetch it again, or --ignore this module");
+    throw Error(Code::kCorruptData, error.message(), std::move(fields),
+                "the checkpoint itself is damaged there; fetch it again, or --ignore this module");
   }
   const scheme::QuantizationError error = scheme::measure_error(weight, done.weight, pool_);
   done.result.mse = error.mse;

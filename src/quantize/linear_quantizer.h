@@ -19,7 +19,8 @@ struct QuantizedLinear {
 class LinearQuantizer {
  public:
   /// `hessians` may be null when no linear of the step is calibrated.
-  LinearQuantizer(calibrate::HessianCollector* hessians, ThreadPool& pool) : hessians_(hessians), pool_(pool) {}
+  LinearQuantizer(calibrate::HessianCollector* hessians, ThreadPool& pool)
+      : hessians_(hessians), pool_(pool) {}
 
   /// `weight` [N, K] in the dtype of the file. Throws kCorruptData naming the tensor when it is not finite.
   QuantizedLinear quantize(const plan::LinearPlan& linear, const Tensor& weight);
@@ -27,7 +28,8 @@ class LinearQuantizer {
  private:
   calibrate::HessianCollector* hessians_;
   ThreadPool& pool_;
-  // Linears that share an input follow each other and share the factor; only one is held, for it is as large as the Hessian.
+  // Linears that share an input follow each other and share the factor; only one is held, for it is as large
+  // as the Hessian.
   std::string factor_key_;
   methods::GptqFactor factor_;
 };

@@ -7,20 +7,34 @@
 namespace farthing::report {
 
 Json to_json(const plan::QuantizeResult& result) {
-  Json document = {{"model", result.model}, {"scheme", result.scheme}, {"method", result.method}, {"format", result.format}, {"bits_per_weight", result.bits_per_weight},
-                   {"bytes_in", result.bytes_in}, {"bytes_out", result.bytes_out}, {"seconds", result.seconds}, {"peak_host_bytes", result.peak_host_bytes},
+  Json document = {{"model", result.model},
+                   {"scheme", result.scheme},
+                   {"method", result.method},
+                   {"format", result.format},
+                   {"bits_per_weight", result.bits_per_weight},
+                   {"bytes_in", result.bytes_in},
+                   {"bytes_out", result.bytes_out},
+                   {"seconds", result.seconds},
+                   {"peak_host_bytes", result.peak_host_bytes},
                    {"peak_device_bytes", result.peak_device_bytes}};
   document["calibration"] = result.calibration.is_object() ? result.calibration : Json::object();
   document["calibration"]["samples"] = result.calibration_samples;
   document["calibration"]["tokens"] = result.calibration_tokens;
   document["layers"] = Json::array();
   for (const plan::LayerResult& layer : result.layers) {
-    document["layers"].push_back({{"name", layer.name}, {"method", layer.method}, {"scheme", layer.scheme}, {"mse", layer.mse}, {"relative_error", layer.relative_error},
-                                  {"sqnr_db", layer.sqnr_db}, {"dampening", layer.dampening}, {"seconds", layer.seconds}});
+    document["layers"].push_back({{"name", layer.name},
+                                  {"method", layer.method},
+                                  {"scheme", layer.scheme},
+                                  {"mse", layer.mse},
+                                  {"relative_error", layer.relative_error},
+                                  {"sqnr_db", layer.sqnr_db},
+                                  {"dampening", layer.dampening},
+                                  {"seconds", layer.seconds}});
   }
   document["ignored"] = result.ignored;
   document["deviations"] = Json::array();
-  for (const auto& [module, what] : result.deviations) document["deviations"].push_back({{"module", module}, {"what", what}});
+  for (const auto& [module, what] : result.deviations)
+    document["deviations"].push_back({{"module", module}, {"what", what}});
   document["output"] = result.output;
   document["sha256"] = result.sha256;
   document["resumed_blocks"] = result.resumed_blocks;
@@ -28,19 +42,30 @@ Json to_json(const plan::QuantizeResult& result) {
 }
 
 std::string summary(const plan::QuantizeResult& result) {
-  std::string text = fmt::format("{} -> {} ({})   {:.2f} bits/weight, {} (was {})\n", result.model, result.scheme, result.method, result.bits_per_weight,
+  std::string text = fmt::format("{} -> {} ({})   {:.2f} bits/weight, {} (was {})\n", result.model,
+                                 result.scheme, result.method, result.bits_per_weight,
                                  format_bytes(result.bytes_out), format_bytes(result.bytes_in));
-  text += fmt::format("  quantized    {} linears; left as they are: {} linears, embeddings, norms\n", result.layers.size(), result.ignored.size());
-  if (result.calibration_samples > 0) text += fmt::format("  calibration  {} samples, {} tokens\n", result.calibration_samples, result.calibration_tokens);
+  text += fmt::format("  quantized    {} linears; left as they are: {} linears, embeddings, norms\n",
+                      result.layers.size(), result.ignored.size());
+  if (result.calibration_samples > 0)
+    text += fmt::format("  calibration  {} samples, {} tokens\n", result.calibration_samples,
+                        result.calibration_tokens);
   if (!result.layers.empty()) {
-    const auto worst = std::max_element(result.layers.begin(), result.layers.end(), [](const auto& a, const auto& b) { return a.relative_error < b.relative_error; });
-    text += fmt::format("  worst layer  {}  err {:.4f}  sqnr {:.1f} dB\n", worst->name, worst->relative_error, worst->sqnr_db);
+    const auto worst =
+        std::max_element(result.layers.begin(), result.layers.end(),
+                         [](const auto& a, const auto& b) { return a.relative_error < b.relative_error; });
+    text += fmt::format("  worst layer  {}  err {:.4f}  sqnr {:.1f} dB\n", worst->name, worst->relative_error,
+                        worst->sqnr_db);
   }
-  text += fmt::format("  deviations   {}\n", result.deviations.empty() ? "none" : fmt::to_string(result.deviations.size()));
-  for (const auto& [module, what] : result.deviations) text += fmt::format("               {}: {}\n", module, what);
-  text += fmt::format("  took         {}, peak memory {}\n", format_duration(result.seconds), format_bytes(result.peak_host_bytes));
+  text += fmt::format("  deviations   {}\n",
+                      result.deviations.empty() ? "none" : fmt::to_string(result.deviations.size()));
+  for (const auto& [module, what] : result.deviations)
+    text += fmt::format("               {}: {}\n", module, what);
+  text += fmt::format("  took         {}, peak memory {}\n", format_duration(result.seconds),
+                      format_bytes(result.peak_host_bytes));
   text += fmt::format("  sha256       {}\n", result.sha256);
-  return text + fmt::format("next: farthing run {0} \"...\"      farthing eval {0} --base ...\n", result.output);
+  return text +
+         fmt::format("next: farthing run {0} \"...\"      farthing eval {0} --base ...\n", result.output);
 }
 
 }  // namespace farthing::report

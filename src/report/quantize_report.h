@@ -1,4 +1,5 @@
-// What people and programs read about a finished quantization: the --json document and the summary on the terminal.
+// What people and programs read about a finished quantization: the --json document and the summary on the
+// terminal.
 #pragma once
 
 #include <string>

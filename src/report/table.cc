@@ -9,12 +9,15 @@ namespace {
 
 // Characters, not bytes, so that a plus-minus sign takes one column.
 std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
 
-Table::Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+Table::Table(std::vector<std::string> header) {
+  rows_.push_back(std::move(header));
+}
 
 void Table::add(std::vector<std::string> cells) {
   FARTHING_CHECK(cells.size() == rows_.front().size(), "{} cells", cells.size());
@@ -29,7 +32,8 @@ std::string Table::markdown() const {
   std::string text;
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     text += "|";
-    for (std::size_t i = 0; i < widths.size(); ++i) text += " " + rows_[r][i] + std::string(widths[i] - width_of(rows_[r][i]), ' ') + " |";
+    for (std::size_t i = 0; i < widths.size(); ++i)
+      text += " " + rows_[r][i] + std::string(widths[i] - width_of(rows_[r][i]), ' ') + " |";
     text += "\n";
     if (r > 0) continue;
     text += "|";

@@ -38,14 +38,24 @@ constexpr std::array kRows = {
     Row{DType::kF6E3M2, 6, "F6_E3M2", "", false},
 };
 
-const Row& row(DType dtype) { return kRows[static_cast<std::size_t>(dtype)]; }
+const Row& row(DType dtype) {
+  return kRows[static_cast<std::size_t>(dtype)];
+}
 
 }  // namespace
 
-int dtype_bits(DType dtype) { return row(dtype).bits; }
-std::string_view dtype_name(DType dtype) { return row(dtype).name; }
-std::string_view torch_dtype_name(DType dtype) { return row(dtype).torch_name; }
-bool is_floating_point(DType dtype) { return row(dtype).floating_point; }
+int dtype_bits(DType dtype) {
+  return row(dtype).bits;
+}
+std::string_view dtype_name(DType dtype) {
+  return row(dtype).name;
+}
+std::string_view torch_dtype_name(DType dtype) {
+  return row(dtype).torch_name;
+}
+bool is_floating_point(DType dtype) {
+  return row(dtype).floating_point;
+}
 
 std::optional<DType> parse_dtype(std::string_view name) {
   for (const Row& candidate : kRows) {

@@ -8,15 +8,28 @@
 namespace farthing {
 
 enum class DType : std::uint8_t {
-  kBool, kU8, kI8, kI16, kU16, kI32, kU32, kI64, kU64,
-  kF16, kBF16, kF32, kF64,
-  kF8E4M3,      // E4M3FN: largest 448, no infinities
+  kBool,
+  kU8,
+  kI8,
+  kI16,
+  kU16,
+  kI32,
+  kU32,
+  kI64,
+  kU64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64,
+  kF8E4M3,  // E4M3FN: largest 448, no infinities
   kF8E5M2,
-  kF8E8M0,      // exponent only: 2^(byte - 127)
-  kF8E4M3Fnuz, kF8E5M2Fnuz,
+  kF8E8M0,  // exponent only: 2^(byte - 127)
+  kF8E4M3Fnuz,
+  kF8E5M2Fnuz,
   kC64,
-  kF4,          // E2M1, two per byte
-  kF6E2M3, kF6E3M2,
+  kF4,  // E2M1, two per byte
+  kF6E2M3,
+  kF6E3M2,
 };
 
 /// Returns the number of bits of one element.

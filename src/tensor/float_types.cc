@@ -14,10 +14,12 @@ float decode_small(std::uint32_t bits, int exponent_bits, int mantissa_bits) {
   const int exponent = static_cast<int>((bits >> mantissa_bits) & ((1u << exponent_bits) - 1));
   const float sign = (bits >> (exponent_bits + mantissa_bits)) & 1u ? -1.0f : 1.0f;
   if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), 1 - bias - mantissa_bits);
-  return sign * std::ldexp(static_cast<float>(mantissa | (1u << mantissa_bits)), exponent - bias - mantissa_bits);
+  return sign *
+         std::ldexp(static_cast<float>(mantissa | (1u << mantissa_bits)), exponent - bias - mantissa_bits);
 }
 
-// Encodes the magnitude of a finite value without an upper limit; a carry out of the mantissa moves on into the exponent.
+// Encodes the magnitude of a finite value without an upper limit; a carry out of the mantissa moves on into
+// the exponent.
 std::uint32_t encode_small(float magnitude, int exponent_bits, int mantissa_bits) {
   const int bias = (1 << (exponent_bits - 1)) - 1;
   if (magnitude == 0.0f) return 0;
@@ -28,7 +30,9 @@ std::uint32_t encode_small(float magnitude, int exponent_bits, int mantissa_bits
   return mantissa + (static_cast<std::uint32_t>(exponent + bias - 1) << mantissa_bits);
 }
 
-std::uint32_t sign_of(float value) { return std::signbit(value) ? 1u : 0u; }
+std::uint32_t sign_of(float value) {
+  return std::signbit(value) ? 1u : 0u;
+}
 
 template <typename Decode>
 constexpr auto table_of(Decode decode) {
@@ -52,7 +56,9 @@ std::uint8_t float_to_fp8_e4m3(float value) {
   return static_cast<std::uint8_t>(sign | encode_small(std::min(std::fabs(value), 448.0f), 4, 3));
 }
 
-float fp8_e5m2_to_float(std::uint8_t bits) { return fp16_to_float(static_cast<std::uint16_t>(bits << 8)); }
+float fp8_e5m2_to_float(std::uint8_t bits) {
+  return fp16_to_float(static_cast<std::uint16_t>(bits << 8));
+}
 
 std::uint8_t float_to_fp8_e5m2(float value) {
   const std::uint32_t sign = sign_of(value) << 7;
@@ -63,10 +69,13 @@ std::uint8_t float_to_fp8_e5m2(float value) {
 }
 
 float fp8_e8m0_to_float(std::uint8_t bits) {
-  return bits == 0xff ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, static_cast<int>(bits) - 127);
+  return bits == 0xff ? std::numeric_limits<float>::quiet_NaN()
+                      : std::ldexp(1.0f, static_cast<int>(bits) - 127);
 }
 
-float fp4_e2m1_to_float(std::uint8_t bits) { return decode_small(bits & 0xfu, 2, 1); }
+float fp4_e2m1_to_float(std::uint8_t bits) {
+  return decode_small(bits & 0xfu, 2, 1);
+}
 
 std::uint8_t float_to_fp4_e2m1(float value) {
   const float magnitude = std::isnan(value) ? 0.0f : std::min(std::fabs(value), 6.0f);

@@ -1,5 +1,5 @@
-// A weight matrix in codes and scales, independent of any file format: what methods produce, what formats read and
-// write, what kernels pack. Scheme names and file layouts live elsewhere; this is the data alone.
+// A weight matrix in codes and scales, independent of any file format: what methods produce, what formats
+// read and write, what kernels pack. Scheme names and file layouts live elsewhere; this is the data alone.
 #pragma once
 
 #include <algorithm>
@@ -13,23 +13,24 @@ enum class NumberType : std::uint8_t { kInt, kFloat };
 /// Which elements share a scale. kBlock is a rectangle (FP8 128 x 128).
 enum class Granularity : std::uint8_t { kTensor, kChannel, kGroup, kBlock };
 
-/// weight[r, c] = (code[r, c] - zero_point[r, g]) * scale[r, g], with g = group_index[c] if present, else c / group_size.
+/// weight[r, c] = (code[r, c] - zero_point[r, g]) * scale[r, g], with g = group_index[c] if present, else c /
+/// group_size.
 struct QuantizedMatrix {
   std::int64_t rows = 0;     // out_features
   std::int64_t columns = 0;  // in_features
   int bits = 4;
   NumberType type = NumberType::kInt;
   Granularity granularity = Granularity::kGroup;
-  std::int64_t group_size = 128;   // columns that share a scale; `columns` for kChannel and kTensor
-  std::int64_t block_rows = 1;     // rows that share a scale (kBlock only)
+  std::int64_t group_size = 128;  // columns that share a scale; `columns` for kChannel and kTensor
+  std::int64_t block_rows = 1;    // rows that share a scale (kBlock only)
   bool symmetric = true;
 
-  Tensor codes;        // kInt: I8 [rows, columns], signed, in [-2^(bits-1), 2^(bits-1) - 1].
-                       // kFloat: F8_E4M3 [rows, columns], or U8 [rows, columns] with one E2M1 nibble per byte.
-  Tensor scales;       // [rows, groups] (kTensor: [1, 1]; kBlock: [row blocks, column blocks]) in the dtype of the file:
-                       // a float type, F8_E4M3 (NVFP4) or F8_E8M0 (MX)
-  Tensor zero_points;  // I8, shape of `scales`, signed like the codes; undefined when symmetric
-  Tensor group_index;  // I32 [columns]: activation-ordered groups; undefined when groups are contiguous
+  Tensor codes;   // kInt: I8 [rows, columns], signed, in [-2^(bits-1), 2^(bits-1) - 1].
+                  // kFloat: F8_E4M3 [rows, columns], or U8 [rows, columns] with one E2M1 nibble per byte.
+  Tensor scales;  // [rows, groups] (kTensor: [1, 1]; kBlock: [row blocks, column blocks]) in the dtype of the
+                  // file: a float type, F8_E4M3 (NVFP4) or F8_E8M0 (MX)
+  Tensor zero_points;      // I8, shape of `scales`, signed like the codes; undefined when symmetric
+  Tensor group_index;      // I32 [columns]: activation-ordered groups; undefined when groups are contiguous
   float global_scale = 0;  // NVFP4: scales are divided by it; 0 means none
 
   std::int64_t num_groups() const { return scales.dim(1); }

@@ -1,5 +1,5 @@
-// A dense row-major array: element type, shape, and a view of bytes that something keeps alive (an allocation or
-// the mapping of a checkpoint file). Copies are cheap and share the bytes.
+// A dense row-major array: element type, shape, and a view of bytes that something keeps alive (an allocation
+// or the mapping of a checkpoint file). Copies are cheap and share the bytes.
 #pragma once
 
 #include <cstddef>
@@ -22,20 +22,40 @@ std::string to_string(const Shape& shape);
 /// Returns the product of the dimensions. Throws kCorruptData on a negative dimension or overflow.
 std::int64_t num_elements(const Shape& shape);
 
-/// Returns the bytes of a dense tensor. Throws kCorruptData when the shape is impossible, overflows, or ends inside a byte.
+/// Returns the bytes of a dense tensor. Throws kCorruptData when the shape is impossible, overflows, or ends
+/// inside a byte.
 std::size_t tensor_bytes(DType dtype, const Shape& shape);
 
 /// Where the bytes live. Only the CPU is addressable from here; kernels/cuda owns the other kind.
 enum class DeviceType : std::uint8_t { kCpu, kCuda };
 
 namespace internal {
-template <typename T> struct DTypeOf;
-template <> struct DTypeOf<float> { static constexpr DType value = DType::kF32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::kF64; };
-template <> struct DTypeOf<std::int8_t> { static constexpr DType value = DType::kI8; };
-template <> struct DTypeOf<std::uint8_t> { static constexpr DType value = DType::kU8; };
-template <> struct DTypeOf<std::int32_t> { static constexpr DType value = DType::kI32; };
-template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::kI64; };
+template <typename T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::kF32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::kF64;
+};
+template <>
+struct DTypeOf<std::int8_t> {
+  static constexpr DType value = DType::kI8;
+};
+template <>
+struct DTypeOf<std::uint8_t> {
+  static constexpr DType value = DType::kU8;
+};
+template <>
+struct DTypeOf<std::int32_t> {
+  static constexpr DType value = DType::kI32;
+};
+template <>
+struct DTypeOf<std::int64_t> {
+  static constexpr DType value = DType::kI64;
+};
 }  // namespace internal
 
 class Tensor {
@@ -55,7 +75,8 @@ class Tensor {
   }
 
   /// Looks at read-only bytes kept alive by `owner`. `bytes` must be exactly as long as dtype and shape say.
-  static Tensor view(DType dtype, Shape shape, std::span<const std::byte> bytes, std::shared_ptr<const void> owner);
+  static Tensor view(DType dtype, Shape shape, std::span<const std::byte> bytes,
+                     std::shared_ptr<const void> owner);
 
   bool defined() const { return dtype_valid_; }
   DType dtype() const { return dtype_; }
@@ -68,7 +89,8 @@ class Tensor {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::span<std::byte> mutable_bytes();
 
-  /// Typed access; the type must fit the dtype (16-bit floats are read as std::uint16_t, fp8 as std::uint8_t).
+  /// Typed access; the type must fit the dtype (16-bit floats are read as std::uint16_t, fp8 as
+  /// std::uint8_t).
   template <typename T>
   const T* data() const {
     check_type(sizeof(T), internal_dtype<T>());
@@ -80,7 +102,9 @@ class Tensor {
     return reinterpret_cast<T*>(mutable_bytes().data());
   }
   template <typename T>
-  std::span<const T> span() const { return {data<T>(), static_cast<std::size_t>(numel_)}; }
+  std::span<const T> span() const {
+    return {data<T>(), static_cast<std::size_t>(numel_)};
+  }
 
   /// The same bytes under another shape with as many elements.
   Tensor reshape(Shape shape) const;
@@ -94,8 +118,10 @@ class Tensor {
  private:
   template <typename T>
   static constexpr int internal_dtype() {
-    if constexpr (requires { internal::DTypeOf<T>::value; }) return static_cast<int>(internal::DTypeOf<T>::value);
-    else return -1;  // a bag of bits such as std::uint16_t: only the size is checked
+    if constexpr (requires { internal::DTypeOf<T>::value; })
+      return static_cast<int>(internal::DTypeOf<T>::value);
+    else
+      return -1;  // a bag of bits such as std::uint16_t: only the size is checked
   }
   void check_type(std::size_t size, int dtype) const;
 
@@ -109,7 +135,8 @@ class Tensor {
   std::shared_ptr<const void> owner_;
 };
 
-/// Converts any floating-point tensor to fp32 (returned as is when it is fp32 already). Throws kUnsupported for integers.
+/// Converts any floating-point tensor to fp32 (returned as is when it is fp32 already). Throws kUnsupported
+/// for integers.
 Tensor to_float32(const Tensor& tensor);
 
 /// Converts elements [begin, begin + count), counted in row-major order, to `out`; the same types.

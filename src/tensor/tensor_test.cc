@@ -1,8 +1,8 @@
 #include "tensor/tensor.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+
+#include <gtest/gtest.h>
 
 #include "tensor/float_types.h"
 
@@ -30,7 +30,8 @@ TEST(FloatTypes, EveryShortValueSurvivesARoundTrip) {
       EXPECT_EQ(float_to_fp8_e5m2(fp8_e5m2_to_float(code)), code);
     }
   }
-  for (int code = 0; code < 16; ++code) EXPECT_EQ(float_to_fp4_e2m1(fp4_e2m1_to_float(static_cast<std::uint8_t>(code))), code);
+  for (int code = 0; code < 16; ++code)
+    EXPECT_EQ(float_to_fp4_e2m1(fp4_e2m1_to_float(static_cast<std::uint8_t>(code))), code);
 }
 
 TEST(FloatTypes, RoundsToNearestEven) {
@@ -41,13 +42,14 @@ TEST(FloatTypes, RoundsToNearestEven) {
   EXPECT_EQ(float_to_fp8_e4m3(1e9f), 0x7e);
   const float values[] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f, 5.01f};
   const float expected[] = {0, 1, 1, 2, 2, 4, 4, 6};
-  for (int i = 0; i < 8; ++i) EXPECT_EQ(fp4_e2m1_to_float(float_to_fp4_e2m1(values[i])), expected[i]) << values[i];
-  EXPECT_EQ(round_to_bf16(1.00390625f), 1.0f);        // tie, down to even
-  EXPECT_EQ(round_to_bf16(1.01171875f), 1.015625f);   // tie, up to even
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(fp4_e2m1_to_float(float_to_fp4_e2m1(values[i])), expected[i]) << values[i];
+  EXPECT_EQ(round_to_bf16(1.00390625f), 1.0f);       // tie, down to even
+  EXPECT_EQ(round_to_bf16(1.01171875f), 1.015625f);  // tie, up to even
   EXPECT_EQ(fp16_to_float(0x3c00), 1.0f);
   EXPECT_EQ(float_to_fp16(65519.0f), 0x7bff);
   EXPECT_EQ(float_to_fp16(65520.0f), 0x7c00);
-  EXPECT_EQ(float_to_fp16(0x1p-25f), 0);              // tie to even zero
+  EXPECT_EQ(float_to_fp16(0x1p-25f), 0);  // tie to even zero
 }
 
 TEST(Tensor, RowsShareTheBytesAndCloneDoesNot) {

@@ -1,21 +1,22 @@
 #include "tests/program/program.h"
 
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
 namespace farthing::program {
 namespace {
 
-pid_t spawn(const std::vector<std::string>& arguments, const std::string& out, const std::string& err, const Limits& limits) {
+pid_t spawn(const std::vector<std::string>& arguments, const std::string& out, const std::string& err,
+            const Limits& limits) {
   std::vector<char*> argv = {const_cast<char*>(FARTHING_PROGRAM)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -42,7 +43,9 @@ Outcome run(const std::vector<std::string>& arguments, const Limits& limits) {
   return {.exit_code = code, .out = read_text(folder / "out"), .err = read_text(folder / "err")};
 }
 
-pid_t start(const std::vector<std::string>& arguments) { return spawn(arguments, "/dev/null", "/dev/null", {}); }
+pid_t start(const std::vector<std::string>& arguments) {
+  return spawn(arguments, "/dev/null", "/dev/null", {});
+}
 
 int wait_for(pid_t process) {
   int status = 0;
@@ -61,6 +64,8 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-std::string source_path(const std::string& relative) { return std::string(FARTHING_SOURCE_DIR) + "/" + relative; }
+std::string source_path(const std::string& relative) {
+  return std::string(FARTHING_SOURCE_DIR) + "/" + relative;
+}
 
 }  // namespace farthing::program

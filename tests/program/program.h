@@ -1,11 +1,11 @@
 // Runs the built program and keeps what it said.
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace farthing::program {
 

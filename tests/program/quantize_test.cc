@@ -1,14 +1,15 @@
-// What a user may rely on when a model is quantized: the result works, is the same every time, and survives whatever happens on the way.
-#include <gtest/gtest.h>
-
+// What a user may rely on when a model is quantized: the result works, is the same every time, and survives
+// whatever happens on the way.
 #include <csignal>
 #include <thread>
+
+#include "tests/program/program.h"
+#include <gtest/gtest.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/writer.h"
-#include "tests/program/program.h"
 
 namespace farthing::program {
 namespace {
@@ -17,22 +18,26 @@ namespace fs = std::filesystem;
 
 const std::string kModel = source_path("models/tiny-llava-21m");
 
-std::vector<std::string> quantize(const std::string& model, const std::string& output, std::vector<std::string> more = {}) {
+std::vector<std::string> quantize(const std::string& model, const std::string& output,
+                                  std::vector<std::string> more = {}) {
   std::vector<std::string> arguments = {"quantize", model, "-o", output, "--json", "--samples", "4"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
 
 // An unquantized copy of the demo model whose weights can be tampered with.
-void copy_model(const std::string& to) { fs::copy(kModel, to, fs::copy_options::recursive); }
+void copy_model(const std::string& to) {
+  fs::copy(kModel, to, fs::copy_options::recursive);
+}
 
 TEST(Quantize, WritesAModelThatVerifiesAndAnswers) {
   const TemporaryFolder folder;
   const Outcome done = run(quantize(kModel, folder / "out"));
   ASSERT_EQ(done.exit_code, 0) << done.err;
   const Json facts = parse_json(done.out, "stdout");
-  for (const char* key : {"schema", "model", "scheme", "method", "format", "bits_per_weight", "bytes_in", "bytes_out", "seconds", "peak_host_bytes", "peak_device_bytes",
-                          "calibration", "layers", "ignored", "deviations", "output", "sha256"}) {
+  for (const char* key : {"schema", "model", "scheme", "method", "format", "bits_per_weight", "bytes_in",
+                          "bytes_out", "seconds", "peak_host_bytes", "peak_device_bytes", "calibration",
+                          "layers", "ignored", "deviations", "output", "sha256"}) {
     EXPECT_TRUE(facts.contains(key)) << key;
   }
   EXPECT_EQ(facts["method"], "gptq");
@@ -42,9 +47,11 @@ TEST(Quantize, WritesAModelThatVerifiesAndAnswers) {
   EXPECT_EQ(run({"verify", folder / "out", "--for", "vllm"}).exit_code, 0);
   EXPECT_EQ(run({"verify", folder / "out", "--for", "transformers"}).exit_code, 0);
   EXPECT_EQ(run({"verify", folder / "out", "--for", "autoawq"}).exit_code, 6);
-  const Outcome answer = run({"run", folder / "out", "What animal is this?", "--image", source_path("data/images/kitten.jpg")});
+  const Outcome answer =
+      run({"run", folder / "out", "What animal is this?", "--image", source_path("data/images/kitten.jpg")});
   EXPECT_EQ(answer.out, "It is a cat.\n") << answer.err;
-  for (const char* file : {"tokenizer.json", "chat_template.jinja", "preprocessor_config.json", "generation_config.json"}) {
+  for (const char* file :
+       {"tokenizer.json", "chat_template.jinja", "preprocessor_config.json", "generation_config.json"}) {
     EXPECT_EQ(read_text(fs::path(kModel) / file), read_text(folder.path() / "out" / file)) << file;
   }
 }
@@ -85,7 +92,8 @@ TEST(Quantize, GoesOnAfterKillAndEndsInTheSameBytes) {
     const Outcome resumed = run(quantize(kModel, output));
     ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
     EXPECT_GE(parse_json(resumed.out, "stdout").at("resumed_blocks"), 2);
-    EXPECT_TRUE(read_text(fs::path(output) / "model.safetensors") == read_text(folder.path() / "whole" / "model.safetensors"));
+    EXPECT_TRUE(read_text(fs::path(output) / "model.safetensors") ==
+                read_text(folder.path() / "whole" / "model.safetensors"));
     EXPECT_FALSE(fs::exists(output + ".partial"));
     EXPECT_FALSE(fs::exists(fs::path(output) / "journal.json"));
   }
@@ -133,7 +141,8 @@ TEST(Quantize, ADryRunWritesNothing) {
 TEST(Quantize, DeviationsAreListedAndStrictMakesThemAnError) {
   const TemporaryFolder folder;
   // 384 columns are not divisible by 256, 1024 are: a smaller group is used there, and said.
-  const Outcome done = run(quantize(kModel, folder / "out", {"--group-size", "256", "--method", "rtn", "--strict"}));
+  const Outcome done =
+      run(quantize(kModel, folder / "out", {"--group-size", "256", "--method", "rtn", "--strict"}));
   EXPECT_EQ(done.exit_code, 5) << done.err;
   EXPECT_FALSE(parse_json(done.out, "stdout").at("deviations").empty());
   EXPECT_EQ(run({"run", folder / "out", "Hello", "--max-tokens", "2"}).exit_code, 0);
@@ -170,17 +179,23 @@ quant_stage:
       sequential_targets: [LlamaDecoderLayer]
       ignore: ["re:.*lm_head", "re:.*vision_tower.*", "re:.*multi_modal_projector.*"]
 )");
-  const Outcome by_recipe = run(quantize(kModel, folder / "recipe", {"--recipe", folder / "recipe.yaml", "--samples", "2"}));
+  const Outcome by_recipe =
+      run(quantize(kModel, folder / "recipe", {"--recipe", folder / "recipe.yaml", "--samples", "2"}));
   ASSERT_EQ(by_recipe.exit_code, 0) << by_recipe.err;
   const Outcome by_flags = run(quantize(kModel, folder / "flags", {"--samples", "2"}));
-  EXPECT_TRUE(read_text(folder.path() / "recipe" / "model.safetensors") == read_text(folder.path() / "flags" / "model.safetensors"));
+  EXPECT_TRUE(read_text(folder.path() / "recipe" / "model.safetensors") ==
+              read_text(folder.path() / "flags" / "model.safetensors"));
   EXPECT_EQ(read_text(folder.path() / "recipe" / "recipe.yaml"), read_text(folder.path() / "recipe.yaml"));
   for (const std::string target : {"LlamaMLP", "Linear"}) {
-    const Outcome finer = run(quantize(kModel, folder / target, {"--sequential-targets", target, "--samples", "2"}));
+    const Outcome finer =
+        run(quantize(kModel, folder / target, {"--sequential-targets", target, "--samples", "2"}));
     ASSERT_EQ(finer.exit_code, 0) << finer.err;
-    EXPECT_FALSE(read_text(folder.path() / target / "model.safetensors") == read_text(folder.path() / "flags" / "model.safetensors")) << target;
+    EXPECT_FALSE(read_text(folder.path() / target / "model.safetensors") ==
+                 read_text(folder.path() / "flags" / "model.safetensors"))
+        << target;
   }
-  EXPECT_EQ(run(quantize(kModel, folder / "none", {"--sequential-targets", "MistralDecoderLayer"})).exit_code, 2);
+  EXPECT_EQ(run(quantize(kModel, folder / "none", {"--sequential-targets", "MistralDecoderLayer"})).exit_code,
+            2);
   EXPECT_EQ(run(quantize(kModel, folder / "none", {"--targets", "re:.*qkv_proj"})).exit_code, 2);
   EXPECT_EQ(run(quantize(kModel, folder / "none", {"--ignore", "re:.*visual.*"})).exit_code, 2);
   EXPECT_EQ(run(quantize(kModel, folder / "none", {"--scheme", "W4A17"})).exit_code, 2);
@@ -190,9 +205,14 @@ TEST(Quantize, RoundsModelsThatNoFamilyDeclares) {
   const TemporaryFolder folder;
   fs::create_directories(folder.path() / "odd");
   Tensor weight = Tensor::zeros(DType::kF32, {64, 128});
-  for (std::int64_t i = 0; i < weight.numel(); ++i) weight.mutable_data<float>()[i] = static_cast<float>((i * 37) % 101 - 50) / 50.0f;
-  checkpoint::save_safetensors(folder.path() / "odd" / "model.safetensors", {{"blocks.0.mix.weight", weight}, {"embed.weight", weight}, {"norm.weight", weight.rows(0, 1).reshape({128})}});
-  write_text_atomically(folder.path() / "odd" / "config.json", R"({"model_type": "oddity", "architectures": ["OddityForCausalLM"]})");
+  for (std::int64_t i = 0; i < weight.numel(); ++i)
+    weight.mutable_data<float>()[i] = static_cast<float>((i * 37) % 101 - 50) / 50.0f;
+  checkpoint::save_safetensors(folder.path() / "odd" / "model.safetensors",
+                               {{"blocks.0.mix.weight", weight},
+                                {"embed.weight", weight},
+                                {"norm.weight", weight.rows(0, 1).reshape({128})}});
+  write_text_atomically(folder.path() / "odd" / "config.json",
+                        R"({"model_type": "oddity", "architectures": ["OddityForCausalLM"]})");
   const Outcome done = run(quantize(folder / "odd", folder / "out"));
   ASSERT_EQ(done.exit_code, 0) << done.err;
   const Json facts = parse_json(done.out, "stdout");
