@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "tests/program/program.h"
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
