@@ -43,12 +43,14 @@ std::size_t extend_right(std::string_view text, std::size_t end) {
 
 void AddedTokens::add(AddedToken token) {
   if (token.content.empty()) return;
-  const auto [known, is_new] = by_content_.try_emplace(token.content, tokens_.size());
-  by_id_[token.id] = known->second;
-  if (is_new) {
-    tokens_.push_back(std::move(token));
+  const auto known = contents_.id(token.content);
+  const std::size_t index = known ? static_cast<std::size_t>(*known) : tokens_.size();
+  by_id_[token.id] = index;
+  if (known) {
+    tokens_[index] = std::move(token);
   } else {
-    tokens_[known->second] = std::move(token);
+    contents_.insert(token.content, static_cast<std::int64_t>(index));
+    tokens_.push_back(std::move(token));
   }
 }
 
@@ -68,8 +70,8 @@ void AddedTokens::build(const Normalizer* normalizer) {
 }
 
 const AddedToken* AddedTokens::find(std::string_view content) const {
-  const auto found = by_content_.find(std::string(content));
-  return found == by_content_.end() ? nullptr : &tokens_[found->second];
+  const auto index = contents_.id(content);
+  return index ? &tokens_[static_cast<std::size_t>(*index)] : nullptr;
 }
 
 const AddedToken* AddedTokens::find(std::int32_t id) const {
@@ -108,9 +110,10 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool no
     if (token.single_word && !stands_alone(text, span)) continue;
     if (token.lstrip) span.begin = std::max(extend_left(text, span.begin), covered);
     if (token.rstrip) span.end = extend_right(text, span.end);
+    // Where the token before has swallowed this one, nothing is left of it.
     if (span.begin > covered) parts.push_back({{covered, span.begin}, std::nullopt});
-    parts.push_back({span, token.id});
-    covered = std::max(covered, span.end);
+    if (span.begin < span.end) parts.push_back({span, token.id});
+    covered = span.end;
   }
   if (covered < text.size()) parts.push_back({{covered, text.size()}, std::nullopt});
   return parts;

@@ -11,6 +11,7 @@
 
 #include "tokenizer/normalizer.h"
 #include "tokenizer/trie.h"
+#include "tokenizer/vocabulary.h"
 
 namespace farthing::tokenizer {
 
@@ -55,7 +56,7 @@ class AddedTokens {
   Match longest_at(std::string_view text, const Trie& trie, bool parse_special) const;
 
   std::vector<AddedToken> tokens_;
-  std::unordered_map<std::string, std::size_t> by_content_;  // index in tokens_
+  Vocabulary contents_;  // content to index in tokens_
   std::unordered_map<std::int32_t, std::size_t> by_id_;
   Trie raw_, normalized_;  // values are indices in tokens_
 };

@@ -34,6 +34,12 @@ std::optional<std::int32_t> Tokenizer::Parts::token_id(std::string_view token) c
   return model->vocabulary().id(token);
 }
 
+const AddedToken* Tokenizer::Parts::added_token(std::int32_t id) const {
+  if (const AddedToken* added = added_tokens.find(id)) return added;
+  const auto token = model->vocabulary().token(id);
+  return token ? added_tokens.find(*token) : nullptr;
+}
+
 void complete_parts(Tokenizer::Parts& parts, const TokenizerConfig& config) {
   for (const auto& [role, token] : config.roles) parts.roles[role] = token;
   std::int32_t free_id = next_free_id(parts);

@@ -37,6 +37,10 @@ struct Tokenizer::Parts {
   bool clean_up_tokenization_spaces = false;
 
   std::optional<std::int32_t> token_id(std::string_view token) const;
+
+  /// The added token with an id or, since vocabularies may list a token twice, with the content of that id;
+  /// or null.
+  const AddedToken* added_token(std::int32_t id) const;
 };
 
 /// Reads tokenizer.json. Throws kCorruptData or kUnsupported.

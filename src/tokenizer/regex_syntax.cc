@@ -15,7 +15,9 @@ namespace {
 constexpr int kMaxClassDepth = 50;
 
 // Contents of a bracket for classes that PCRE2 defines otherwise or not at all.
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{N}\\p{Pc}";
+constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view kLatin1Numbers =
+    "\\xB2\\xB3\\xB9\\xBC-\\xBE";  // words to a \\w outside brackets only
 constexpr std::string_view kWhiteSpace = "\\p{White_Space}";
 constexpr std::string_view kHexadecimal = "0-9a-fA-F";
 
@@ -31,7 +33,9 @@ constexpr Name kProperties[] = {
     {"blank", "\\p{Zs}\\t"},
     {"cntrl", "\\p{Cc}"},
     {"digit", "\\p{Nd}"},
+    {"graph", "\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Cf}\\p{Co}"},
     {"lower", "\\p{Lowercase}"},
+    {"print", "\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Cf}\\p{Co}\\p{Zs}"},
     {"punct", "\\p{P}"},
     {"space", kWhiteSpace},
     {"upper", "\\p{Uppercase}"},
@@ -79,6 +83,9 @@ constexpr Name kProperties[] = {
     {"unassigned", "\\p{Cn}"},
 };
 
+// POSIX brackets such as [:alpha:] where they differ from PCRE2's and from the property of the same name.
+constexpr Name kPosixBrackets[] = {{"punct", "\\p{P}\\p{S}"}};
+
 std::string simplified(std::string_view name) {
   std::string result;
   for (const char c : name) {
@@ -98,6 +105,17 @@ std::string property_items(std::string_view name) {
     if (simplified(script) == plain) return fmt::format("\\p{{sc:{}}}", script);
   }
   return fmt::format("\\p{{{}}}", name);
+}
+
+/// The contents of a bracket for the POSIX class `name`, as in [:alpha:].
+std::string posix_items(std::string_view name) {
+  for (const Name& known : kPosixBrackets) {
+    if (known.oniguruma == name) return std::string(known.pcre2);
+  }
+  for (const Name& known : kProperties) {
+    if (known.oniguruma == name) return std::string(known.pcre2);
+  }
+  return fmt::format("[:{}:]", name);
 }
 
 /// A set of characters, as PCRE2 sees it: one bracket, and expressions of one character that no bracket can
@@ -222,7 +240,7 @@ class Translator {
 
   /// Reads an escape that stands for a set of characters, at the backslash. Returns false, without moving,
   /// for others.
-  bool read_set_escape(CharacterSet& set) {
+  bool read_set_escape(CharacterSet& set, bool in_class) {
     const char c = peek(1);
     std::string items;
     bool negated = false;
@@ -251,6 +269,7 @@ class Translator {
       negated = c < 'a';
       position_ += 2;
     }
+    if (items == kWord && !in_class) items += kLatin1Numbers;
     if (negated) {
       set.others.push_back(fmt::format("[^{}]", items));
     } else {
@@ -277,15 +296,29 @@ class Translator {
 
   void put_escape() {
     CharacterSet set;
-    if (read_set_escape(set)) return put_atom(set.expression());
+    if (read_set_escape(set, false)) return put_atom(set.expression());
     const char c = peek(1);
     if (c == 'b' || c == 'B') {
       position_ += 2;
-      const std::string word = fmt::format("[{}]", kWord);
+      const std::string word = fmt::format("[{}{}]", kWord, kLatin1Numbers);
       return put_atom(c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word)
                                : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word));
     }
     put_atom(read_plain_escape());
+  }
+
+  /// Reads [:name:] or [:^name:]. Returns false, without moving, when it does not end.
+  bool read_posix_bracket(CharacterSet& set) {
+    const std::size_t end = pattern_.find(":]", position_);
+    if (end == std::string_view::npos) return false;
+    std::string_view name = pattern_.substr(position_ + 2, end - position_ - 2);
+    position_ = end + 2;
+    if (name.starts_with('^')) {
+      set.others.push_back(fmt::format("[^{}]", posix_items(name.substr(1))));
+    } else {
+      set.items += posix_items(name);
+    }
+    return true;
   }
 
   /// Reads a class from behind its opening bracket to behind its closing one.
@@ -301,15 +334,12 @@ class Translator {
         position_ += 2;
         intersected.emplace_back();
       } else if (starts_with("[:")) {
-        const std::size_t end = pattern_.find(":]", position_);
-        if (end == std::string_view::npos) break;
-        set.items += pattern_.substr(position_, end + 2 - position_);
-        position_ = end + 2;
+        if (!read_posix_bracket(set)) break;
       } else if (peek() == '[') {
         ++position_;
         set.others.push_back(read_class(depth + 1));
       } else if (peek() == '\\') {
-        if (!read_set_escape(set)) set.items += read_plain_escape();
+        if (!read_set_escape(set, true)) set.items += read_plain_escape();
       } else {
         if (first && peek() == ']') set.items += '\\';
         set.items += peek();

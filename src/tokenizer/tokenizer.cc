@@ -97,7 +97,7 @@ class Encoder {
   std::optional<std::size_t> end_of_first_character(std::string_view piece, std::size_t begin) const {
     const auto unknown = parts_.roles.find("unk_token");
     for (std::size_t i = begin; i < ids_.size(); ++i) {
-      const AddedToken* token = parts_.added_tokens.find(ids_[i]);
+      const AddedToken* token = parts_.added_token(ids_[i]);
       if (token == nullptr || !token->special) continue;
       if (unknown != parts_.roles.end() && token->content == unknown->second) continue;
       const std::size_t found = piece.find(token->content);
@@ -196,7 +196,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, const DecodeOpt
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const std::int32_t id : ids) {
-    if (const AddedToken* added = parts_->added_tokens.find(id)) {
+    if (const AddedToken* added = parts_->added_token(id)) {
       if (!added->special || !options.skip_special_tokens) tokens.push_back(added->content);
     } else if (const auto token = parts_->model->vocabulary().token(id)) {
       tokens.emplace_back(*token);
@@ -222,13 +222,13 @@ std::optional<std::int32_t> Tokenizer::token_id(std::string_view token) const {
 }
 
 std::optional<std::string> Tokenizer::token(std::int32_t id) const {
-  if (const AddedToken* added = parts_->added_tokens.find(id)) return added->content;
+  if (const AddedToken* added = parts_->added_token(id)) return added->content;
   const auto token = parts_->model->vocabulary().token(id);
   return token ? std::optional<std::string>(*token) : std::nullopt;
 }
 
 bool Tokenizer::is_special(std::int32_t id) const {
-  const AddedToken* added = parts_->added_tokens.find(id);
+  const AddedToken* added = parts_->added_token(id);
   return added != nullptr && added->special;
 }
 
