@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-  g++ cmake ninja-build ccache pkg-config             # the build
+  g++ cmake ninja-build ccache pkg-config git         # the build
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev
   libpcre2-dev libutf8proc-dev                        # tokenizers
   libjpeg62-turbo-dev libpng-dev libwebp-dev          # pictures

@@ -8,5 +8,6 @@ echo "== build with sanitizers"
 cmake --preset asan
 cmake --build --preset asan
 echo "== tests with sanitizers"
-# The reference collections are for the optimised build; here they would only take time.
-env -u FARTHING_FIXTURES ctest --test-dir build/asan --output-on-failure -j "$(nproc)" -L unit
+# The reference collections and the tests of the whole program are for the optimised build; here they would only take
+# time: the code is the same.
+env -u FARTHING_FIXTURES ctest --test-dir build/asan --output-on-failure -j "$(nproc)" --label-exclude program

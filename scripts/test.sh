@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Builds everything and runs all tests. From a fresh clone on Debian 12 nothing else is needed.
-#   scripts/test.sh [PRESET [CTEST-FLAGS...]]     PRESET: dev (the default), asan, tsan
-# Tests over the full oracle folder run when FARTHING_FIXTURES names one, and are skipped otherwise.
+# Passes the whole test suite from a clean clone: installs packages, builds program and tests, runs everything.
+#   scripts/test.sh [CTEST-FLAGS...]
+# FARTHING_FIXTURES=FOLDER also runs the tests over the large collections of reference outputs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-preset=${1:-dev}
-shift || true
-jobs=$(nproc)
 scripts/install_dependencies.sh
-cmake --preset "$preset"
-cmake --build "build/$preset" -j "$jobs"
-ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@"
+
+echo "== build"
+cmake --preset dev
+cmake --build --preset dev
+
+echo "== tests"
+ctest --test-dir build/dev --output-on-failure -j "$(nproc)" "$@"
+
+echo
+echo "next: scripts/demo.sh quantizes the bundled model; build/dev/farthing --help lists the commands"

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <numeric>
 
+#include <fmt/format.h>
+
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/bandwidth.h"

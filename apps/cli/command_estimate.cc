@@ -1,4 +1,6 @@
 // farthing estimate: memory, disk and time before any work.
+#include <fmt/format.h>
+
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/commands.h"

@@ -3,6 +3,8 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "base/nearest_name.h"
 #include "base/units.h"
 #include "cli/commands.h"

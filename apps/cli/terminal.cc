@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <ctime>
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

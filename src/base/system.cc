@@ -7,6 +7,7 @@
 #include <string_view>
 #include <thread>
 
+#include <fmt/format.h>
 #include <sched.h>
 
 namespace farthing {

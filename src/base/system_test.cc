@@ -1,5 +1,6 @@
 #include "base/system.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -4,6 +4,8 @@
 #include <map>
 #include <span>
 
+#include <fmt/format.h>
+
 #include "base/units.h"
 
 namespace farthing::report {
