@@ -75,7 +75,7 @@ TEST(CommandLine, MistakesSayWhatToTypeNext) {
       {{"tokenize", kModel, "--decode", "12 x"}, 2, "not a token id"},
       {{"template", kModel}, 2, "--messages is missing"},
       {{"template", kModel, "--messages", folder / "broken.json"}, 3, "not valid JSON"},
-      {{"quantize", kModel, "-o", folder / "out", "--scheme", "W5A16"}, 2, "hint:"},
+      {{"quantize", kModel, "-o", folder / "out", "--scheme", "W4A17"}, 2, "hint:"},
       {{"run", kModel, "hello", "--image", folder / "no.jpg"}, 3, "no.jpg"},
   };
   for (const Mistake& mistake : mistakes) {
