@@ -19,6 +19,7 @@ mkdir -p build/demo
   --question "What animal is this?" --samples 35 --overwrite
 
 echo "== before and after"
+"$farthing" eval "$model" --perplexity data/text/wikitext2-test-part.txt --window 512
 "$farthing" eval "$output" --base "$model" --perplexity data/text/wikitext2-test-part.txt --window 512
 
 echo "== a photo of a kitten"

@@ -1,4 +1,5 @@
 // farthing quantize: plan, calibrate, quantize block by block, write, check, report.
+#include "base/file.h"
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/commands.h"
@@ -8,6 +9,8 @@
 #include "plan/footprint.h"
 #include "plan/quantize_plan.h"
 #include "quantize/pipeline.h"
+#include "report/html_report.h"
+#include "report/model_card.h"
 #include "report/quantize_report.h"
 
 namespace farthing::cli {
@@ -87,6 +90,19 @@ void require_memory(const Options& options, const plan::Footprint& footprint) {
                    "use fewer or shorter samples (--samples, --sequence-length), or --method rtn");
 }
 
+// report.json, report.html and the model card, into the folder before it becomes visible.
+void write_reports(const plan::QuantizeResult& facts, const Options& options,
+                   const std::filesystem::path& source, const std::filesystem::path& folder) {
+  const report::ModelCardFacts card{
+      .base_model = options.model,
+      .license = report::license_of(source),
+      .command = fmt::format("farthing quantize {} -o {} --recipe recipe.yaml", options.model,
+                             options.output.filename().string())};
+  write_text_atomically(folder / "report.json", report::to_json(facts).dump(2) + "\n");
+  write_text_atomically(folder / "report.html", report::html_report(facts));
+  write_text_atomically(folder / "README.md", report::model_card(facts, card));
+}
+
 int run(App& app, Options& options) {
   kernels::parse_device(app.device());
   Reporter& reporter = app.reporter();
@@ -133,7 +149,13 @@ int run(App& app, Options& options) {
 
   const plan::QuantizeResult result =
       quantize::run(plan, source, calibration ? &*calibration : nullptr,
-                    {.output = options.output, .overwrite = options.overwrite, .resume = options.resume},
+                    {.output = options.output,
+                     .overwrite = options.overwrite,
+                     .resume = options.resume,
+                     .add_reports =
+                         [&](const plan::QuantizeResult& facts, const std::filesystem::path& folder) {
+                           write_reports(facts, options, directory, folder);
+                         }},
                     app.threads(), reporter, app.cancel());
   if (app.json())
     app.write_json(report::to_json(result));
