@@ -1,7 +1,6 @@
 #include "kernels/linalg.h"
 
 #include "kernels/product.h"
-#include "kernels/reference/linalg.h"
 
 namespace farthing::kernels {
 namespace {
@@ -24,9 +23,17 @@ void accumulate_gram(const float* x, std::int64_t tokens, std::int64_t size, flo
 }
 
 void symmetrize(float* matrix, std::int64_t size, ThreadPool& pool) {
-  pool.parallel_for(size, 16, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      for (std::int64_t j = 0; j < i; ++j) matrix[i * size + j] = matrix[j * size + i];
+  // Square tiles, so that both sides are read and written in whole cache lines.
+  constexpr std::int64_t kTile = 32;
+  const std::int64_t tiles = (size + kTile - 1) / kTile;
+  pool.parallel_for(tiles, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * kTile; i < std::min(size, end * kTile); i += kTile) {
+      for (std::int64_t j = 0; j <= i; j += kTile) {
+        for (std::int64_t row = i; row < std::min(size, i + kTile); ++row) {
+          for (std::int64_t column = j; column < std::min(row, j + kTile); ++column)
+            matrix[row * size + column] = matrix[column * size + row];
+        }
+      }
     }
   });
 }
@@ -37,10 +44,6 @@ void subtract_product(const float* a, std::int64_t a_stride, const float* b, std
   const DensePanels panels = pack_panels(b, b_stride, 1, n, k, -1.0f, pool);
   const RowSource rows{.data = a, .row_stride = a_stride};
   multiply(kernel_table(active_isa()), rows, m, panels.view, {.y = c, .y_stride = c_stride}, pool);
-}
-
-std::int64_t inverse_cholesky_upper(float* matrix, std::int64_t size, ThreadPool&) {
-  return reference::inverse_cholesky_upper(matrix, size);
 }
 
 }  // namespace farthing::kernels
