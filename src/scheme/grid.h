@@ -34,12 +34,24 @@ inline float round_mantissa(float value) {
 }
 
 /// What one operation in `kType` arithmetic leaves of an exact result: frameworks compute in fp32 and round.
+/// For bf16, a NaN must be one that arithmetic makes (its low bits are zero); all others are looked for
+/// before.
 template <DType kType>
 inline float round_to(float value) {
   static_assert(kType == DType::kF32 || kType == DType::kBF16 || kType == DType::kF16);
-  if constexpr (kType == DType::kBF16) return round_to_bf16(value);
+  if constexpr (kType == DType::kBF16) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+    return std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
+  }
   if constexpr (kType == DType::kF16) return round_to_fp16(value);
   return value;
+}
+
+/// x / scale + zero point in kArithmetic, rounded onto the grid. Symmetric grids skip the sum.
+template <DType kArithmetic, bool kSymmetric, typename Grid>
+inline float snap_scaled(float value, float scale, float zero_point, const Grid& grid) {
+  const float quotient = round_to<kArithmetic>(value / scale);
+  return grid.snap(kSymmetric ? quotient : round_to<kArithmetic>(quotient + zero_point));
 }
 
 /// Signed integers of 1 to 8 bits.
@@ -56,18 +68,24 @@ struct IntegerGrid {
 };
 
 namespace internal {
-// Bits of a value that lies on the grid: an offset of the exponent, or the multiple of the smallest step.
+// Bits of a value that lies on the grid: those of the fp32 with another exponent bias, or the multiple of the
+// smallest step.
 template <int kMantissaBits, int kMinExponent>
 inline std::uint8_t encode_float_code(float snapped, int sign_shift) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(snapped);
   const std::uint32_t magnitude = bits & 0x7fffffffu;
-  const std::uint32_t normal =
-      (magnitude - (static_cast<std::uint32_t>(127 + kMinExponent - 1) << 23)) >> (23 - kMantissaBits);
-  constexpr float kStepsPerUnit = static_cast<float>(1 << (kMantissaBits - kMinExponent));
-  const auto subnormal = static_cast<std::uint32_t>(
-      static_cast<std::int32_t>(std::min(std::bit_cast<float>(magnitude), 448.0f) * kStepsPerUnit));
-  const bool is_normal = magnitude >= static_cast<std::uint32_t>(127 + kMinExponent) << 23;
-  return static_cast<std::uint8_t>((is_normal ? normal : subnormal) | ((bits >> 31) << sign_shift));
+  constexpr std::uint32_t kSmallestNormal = static_cast<std::uint32_t>(127 + kMinExponent) << 23;
+  const std::uint32_t normal = (magnitude - kSmallestNormal + (1u << 23)) >> (23 - kMantissaBits);
+  // Added to a number whose last bit is the smallest step, a multiple of that step appears in the last bits.
+  constexpr float kStepInLastBit =
+      std::bit_cast<float>(static_cast<std::uint32_t>(127 + kMinExponent - kMantissaBits + 23) << 23);
+  const std::uint32_t subnormal =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + kStepInLastBit) &
+      ((1u << kMantissaBits) - 1);
+  const std::uint32_t is_normal =
+      magnitude >= kSmallestNormal ? ~0u : 0u;  // a mask: the compiler would branch around the sum
+  const std::uint32_t code = (normal & is_normal) | (subnormal & ~is_normal);
+  return static_cast<std::uint8_t>(code | ((bits >> 31) << sign_shift));
 }
 }  // namespace internal
 

@@ -137,21 +137,32 @@ class Power {
 };
 
 // |fakequant(x) - x| of one cell.
-template <DType kArithmetic, typename Grid>
+template <DType kArithmetic, bool kSymmetric, typename Grid>
 void rounding_errors(const float* values, std::int64_t count, ScaleZero cell, const Grid& numbers,
                      float* errors) {
   constexpr auto round = round_to<kArithmetic>;
   for (std::int64_t i = 0; i < count; ++i) {
-    const float code = numbers.snap(round(round(values[i] / cell.scale) + cell.zero_point));
-    const float value = round((code - cell.zero_point) * cell.scale);
+    const float code = snap_scaled<kArithmetic, kSymmetric>(values[i], cell.scale, cell.zero_point, numbers);
+    const float value = round((kSymmetric ? code : code - cell.zero_point) * cell.scale);
     errors[i] = std::fabs(round(value - values[i]));
   }
+}
+
+// Sum of error^norm (times weight). Several running sums, so that additions need not wait for each other.
+template <typename Power>
+float sum_of_powers(const float* errors, std::int64_t count, const Power& power, const float* weights) {
+  std::array<float, 8> sums{};
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float term = power(errors[i]);
+    sums[i % 8] += weights != nullptr ? weights[i] * term : term;
+  }
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
 // Sum of error^norm (times importance) per cell, for one candidate range.
 template <DType kArithmetic, typename Grid>
 std::vector<float> cell_errors(const Tensor& weight, const CellGrid& grid, std::span<const ScaleZero> cells,
-                               const Grid& numbers, const Power<kArithmetic>& power,
+                               bool symmetric, const Grid& numbers, const Power<kArithmetic>& power,
                                std::span<const float> importance, ThreadPool& pool) {
   const std::int64_t width = grid.scale_columns();
   std::vector<float> sums(static_cast<std::size_t>(grid.rows * width));
@@ -161,12 +172,11 @@ std::vector<float> cell_errors(const Tensor& weight, const CellGrid& grid, std::
       const std::int64_t count = std::min(grid.cell_columns, grid.columns - begin);
       const ScaleZero cell = cells[row / grid.cell_rows * width + column];
       if (cell.scale == 0.0f) continue;
-      rounding_errors<kArithmetic>(values + begin, count, cell, numbers, values + begin);
-      float sum = 0;
-      for (std::int64_t i = begin; i < begin + count; ++i) {
-        sum += importance.empty() ? power(values[i]) : importance[i] * power(values[i]);
-      }
-      sums[first + column] = sum;
+      const auto errors =
+          symmetric ? rounding_errors<kArithmetic, true, Grid> : rounding_errors<kArithmetic, false, Grid>;
+      errors(values + begin, count, cell, numbers, values + begin);
+      const float* weights = importance.empty() ? nullptr : importance.data() + begin;
+      sums[first + column] = sum_of_powers(values + begin, count, power, weights);
     }
   });
   sums = join_rows(grid, std::move(sums), [](float a, float b) { return a + b; });
@@ -195,7 +205,8 @@ void shrink(const Tensor& weight, const QuantizationArgs& args, const ShrinkSear
       cells[i] = scale_from_range<kArithmetic>(round(factor * lowest[i]), round(factor * highest[i]), args);
     }
     const std::vector<float> errors = with_grid(args, [&](const auto& numbers) {
-      return cell_errors<kArithmetic>(weight, ranges.grid, cells, numbers, power, importance, pool);
+      return cell_errors<kArithmetic>(weight, ranges.grid, cells, args.symmetric, numbers, power, importance,
+                                      pool);
     });
     bool improved = false;
     for (std::size_t i = 0; i < num_cells; ++i) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
@@ -230,6 +232,7 @@ QuantizationArgs parse_quantization_args(const Json& json, std::string_view wher
     args.observer_kwargs = kwargs.json;
   }
   const Value scale_dtype = value_of(json, "scale_dtype", where);
+  if (args.strategy == Strategy::kTensorGroup) args.scale_dtype = DType::kF8E4M3;
   if (!scale_dtype.is_null()) args.scale_dtype = parse_torch_type(scale_dtype);
   const Value zp_dtype = value_of(json, "zp_dtype", where);
   if (!zp_dtype.is_null()) parse_torch_type(zp_dtype);
@@ -248,7 +251,8 @@ Json to_json(const QuantizationArgs& args) {
   json["num_bits"] = args.num_bits;
   json["observer"] = args.observer.empty() ? Json() : Json(args.observer);
   json["observer_kwargs"] = args.observer_kwargs;
-  if (args.scale_dtype) json["scale_dtype"] = torch_type(*args.scale_dtype);
+  const bool is_implied = args.strategy == Strategy::kTensorGroup && args.scale_dtype == DType::kF8E4M3;
+  if (args.scale_dtype && !is_implied) json["scale_dtype"] = torch_type(*args.scale_dtype);
   json["strategy"] = strategy_name(args.strategy);
   json["symmetric"] = args.symmetric;
   json["type"] = args.type == NumberType::kInt ? "int" : "float";

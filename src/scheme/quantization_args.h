@@ -46,7 +46,8 @@ struct QuantizationArgs {
   std::string observer =
       "minmax";  // how the range is found; see observer.h. Empty when `dynamic` is kDynamic
   Json observer_kwargs = Json::object();
-  std::optional<DType> scale_dtype;  // F8_E4M3 for NVFP4, U8 (E8M0 exponents) for MX; none: the model's dtype
+  std::optional<DType>
+      scale_dtype;  // F8_E4M3 (implied by kTensorGroup), U8 (MX exponents); none: the model's
 
   bool operator==(const QuantizationArgs&) const = default;
 };

@@ -1,5 +1,6 @@
 #include "scheme/quantization_args.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"

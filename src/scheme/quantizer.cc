@@ -1,5 +1,6 @@
 #include "scheme/quantizer.h"
 
+#include <array>
 #include <cmath>
 
 #include "base/error.h"
@@ -9,13 +10,15 @@ namespace {
 
 constexpr std::int64_t kRowsPerPiece = 16;
 
-template <DType kArithmetic, typename Grid>
-void quantize_cell(const float* values, std::int64_t count, ScaleZero cell, const Grid& numbers,
+// Overwrites `values`. Two loops, because in one the compiler finds paths to branch on.
+// Overwrites `values`. Two loops, because in a single one the compiler finds paths to branch on.
+template <DType kArithmetic, bool kSymmetric, typename Grid>
+void quantize_cell(float* values, std::int64_t count, ScaleZero cell, const Grid& numbers,
                    typename Grid::Code* codes) {
-  constexpr auto round = round_to<kArithmetic>;
   for (std::int64_t i = 0; i < count; ++i) {
-    codes[i] = Grid::encode(numbers.snap(round(round(values[i] / cell.scale) + cell.zero_point)));
+    values[i] = snap_scaled<kArithmetic, kSymmetric>(values[i], cell.scale, cell.zero_point, numbers);
   }
+  for (std::int64_t i = 0; i < count; ++i) codes[i] = Grid::encode(values[i]);
 }
 
 // Values of all codes of a floating-point grid.
@@ -73,7 +76,8 @@ QuantizedMatrix quantize(const Tensor& weight, const QuantizationArgs& args,
   const std::int8_t* zero_points = matrix.symmetric ? nullptr : matrix.zero_points.data<std::int8_t>();
   const auto quantize_rows = [&]<DType kArithmetic>(const auto& numbers, std::int64_t begin,
                                                     std::int64_t end) {
-    using Code = typename std::decay_t<decltype(numbers)>::Code;
+    using Grid = std::decay_t<decltype(numbers)>;
+    using Code = typename Grid::Code;
     std::vector<float> values(static_cast<std::size_t>(columns));
     for (std::int64_t row = begin; row < end; ++row) {
       copy_as_float32(weight, row * columns, columns, values.data());
@@ -81,8 +85,10 @@ QuantizedMatrix quantize(const Tensor& weight, const QuantizationArgs& args,
         const std::int64_t cell = row / rows_per_scale * width + group, first = group * matrix.group_size;
         const ScaleZero scale{scales.data<float>()[cell],
                               zero_points ? static_cast<float>(zero_points[cell]) : 0.0f};
-        quantize_cell<kArithmetic>(values.data() + first, std::min(matrix.group_size, columns - first), scale,
-                                   numbers, mutable_codes<Code>(matrix.codes) + row * columns + first);
+        const auto cell_codes = matrix.symmetric ? quantize_cell<kArithmetic, true, Grid>
+                                                 : quantize_cell<kArithmetic, false, Grid>;
+        cell_codes(values.data() + first, std::min(matrix.group_size, columns - first), scale, numbers,
+                   mutable_codes<Code>(matrix.codes) + row * columns + first);
       }
     }
   };

@@ -1,7 +1,9 @@
 #include <filesystem>
 #include <random>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "formats/compressed_tensors/config.h"

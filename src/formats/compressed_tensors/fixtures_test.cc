@@ -2,6 +2,7 @@
 // tensors. The shipped ones hold one module each; all of them are checked when FARTHING_FIXTURES is set.
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include <gtest/gtest.h>
 
