@@ -3,9 +3,13 @@
 
 namespace farthing::kernels {
 
-bool built_with_cuda() { return false; }
+bool built_with_cuda() {
+  return false;
+}
 
-std::vector<DeviceFacts> list_accelerators() { return {}; }
+std::vector<DeviceFacts> list_accelerators() {
+  return {};
+}
 
 Stream::Stream(Device device) : device_(device) {
   FARTHING_CHECK(device.type == DeviceType::kCpu, "parse_device gives no other device in this program");
