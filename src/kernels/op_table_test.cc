@@ -7,9 +7,13 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
 #include "kernels/isa.h"
 #include "kernels/linalg.h"
 #include "kernels/linear.h"
+#include "kernels/reference/attention.h"
+#include "kernels/reference/elementwise.h"
 #include "kernels/reference/linalg.h"
 #include "kernels/reference/linear.h"
 
@@ -253,6 +257,286 @@ TEST(SubtractProductOp, MatchesReference) {
         });
   }
 }
+
+// ---- elementwise ----
+
+void expect_near(const std::vector<float>& values, const std::vector<float>& expected, double relative,
+                 double absolute) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    ASSERT_NEAR(values[i], expected[i], absolute + relative * std::fabs(expected[i])) << "at " << i;
+  }
+}
+
+constexpr std::int64_t kWidths[] = {1, 7, 8, 15, 16, 17, 63, 100, 576, 1031};
+
+TEST(NormOps, MatchReference) {
+  constexpr std::int64_t kRows = 37;
+  for (const std::int64_t columns : kWidths) {
+    SCOPED_TRACE(columns);
+    std::vector<float> x = random_values(kRows * columns, 11, 3.0f);
+    for (float& value : x) value += 5.0f;  // a mean far from zero
+    const std::vector<float> weight = random_values(columns, 12), bias = random_values(columns, 13);
+    for (const bool plain : {true, false}) {
+      const float* w = plain ? nullptr : weight.data();
+      const float* b = plain ? nullptr : bias.data();
+      std::vector<float> expected = x;
+      reference::rms_norm(x.data(), kRows, columns, w, 1e-6f, 1.0f, expected.data());
+      for_every_variant(
+          x,
+          [&](std::vector<float>& y, ThreadPool& pool) {
+            rms_norm(y.data(), kRows, columns, w, 1e-6f, 1.0f, y.data(), pool);
+          },
+          [&](const std::vector<float>& y, Isa) { expect_near(y, expected, 5e-7, 1e-9); });
+      reference::layer_norm(x.data(), kRows, columns, w, b, 1e-5f, expected.data());
+      for_every_variant(
+          x,
+          [&](std::vector<float>& y, ThreadPool& pool) {
+            layer_norm(y.data(), kRows, columns, w, b, 1e-5f, y.data(), pool);
+          },
+          [&](const std::vector<float>& y, Isa) { expect_near(y, expected, 1e-6, 2e-6); });
+    }
+  }
+}
+
+TEST(ActivationOps, MatchReference) {
+  std::vector<float> x = random_values(20000, 14, 12.0f);
+  for (const float value : {0.0f, -0.0f, 1e-30f, -1e-30f, 88.0f, -88.0f, 104.0f, -104.0f, 1e30f, -1e30f})
+    x.push_back(value);
+  const auto count = static_cast<std::int64_t>(x.size());
+  const std::vector<float> up = random_values(count, 15);
+  for (const Activation activation : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh,
+                                      Activation::kQuickGelu, Activation::kSilu, Activation::kRelu}) {
+    SCOPED_TRACE(static_cast<int>(activation));
+    std::vector<float> expected = x;
+    reference::activate(activation, expected.data(), count);
+    for_every_variant(
+        x, [&](std::vector<float>& y, ThreadPool& pool) { activate(activation, y.data(), count, pool); },
+        [&](const std::vector<float>& y, Isa) { expect_near(y, expected, 5e-7, 2e-7); });
+    expected = x;
+    reference::gated_activate(activation, expected.data(), up.data(), count);
+    for_every_variant(
+        x,
+        [&](std::vector<float>& y, ThreadPool& pool) {
+          gated_activate(activation, y.data(), 7, up.data(), 7, count / 7, 7, pool);
+          gated_activate(activation, y.data() + count / 7 * 7, 7, up.data() + count / 7 * 7, 7, 1, count % 7,
+                         pool);
+        },
+        [&](const std::vector<float>& y, Isa) { expect_near(y, expected, 6e-7, 2e-7); });
+  }
+}
+
+TEST(ActivationOps, KeepNaN) {
+  for (const Isa isa : runnable_isas()) {
+    const ForcedIsa forced(isa);
+    ThreadPool pool(1);
+    for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kQuickGelu,
+                                        Activation::kSilu, Activation::kRelu}) {
+      std::vector<float> x(20, std::nanf(""));
+      activate(activation, x.data(), 20, pool);
+      for (const float value : x)
+        EXPECT_TRUE(std::isnan(value)) << isa_name(isa) << static_cast<int>(activation);
+    }
+  }
+}
+
+TEST(AddOp, MatchesReference) {
+  for (const std::int64_t count : {1, 7, 16, 33, 100003}) {
+    const std::vector<float> x = random_values(count, 16), y = random_values(count, 17);
+    std::vector<float> expected = x;
+    reference::add(expected.data(), y.data(), count);
+    for_every_variant(
+        x, [&](std::vector<float>& sum, ThreadPool& pool) { add(sum.data(), y.data(), count, pool); },
+        [&](const std::vector<float>& sum, Isa) { EXPECT_EQ(sum, expected); });
+  }
+}
+
+TEST(RotateOp, MatchesReference) {
+  constexpr std::int64_t kRows = 21, kHeads = 3, kStride = 1000;
+  for (const auto& [head_dim, rotary_dim] :
+       {std::pair<std::int64_t, std::int64_t>{64, 64}, {80, 32}, {128, 128}, {96, 34}, {6, 6}}) {
+    for (const RotaryStyle style : {RotaryStyle::kHalves, RotaryStyle::kNeighbours}) {
+      SCOPED_TRACE(
+          fmt::format("head_dim={} rotary_dim={} style={}", head_dim, rotary_dim, static_cast<int>(style)));
+      const std::vector<float> x = random_values(kRows * kStride, 18);
+      std::vector<float> cosine = random_values(kRows * rotary_dim / 2, 19), sine = cosine;
+      for (std::size_t i = 0; i < cosine.size(); ++i) {
+        cosine[i] = std::cos(9.0f * sine[i]);
+        sine[i] = std::sin(9.0f * sine[i]);
+      }
+      std::vector<float> expected = x;
+      for (std::int64_t row = 0; row < kRows; ++row) {
+        reference::rotate(expected.data() + row * kStride, kHeads, head_dim, rotary_dim, style,
+                          cosine.data() + row * rotary_dim / 2, sine.data() + row * rotary_dim / 2);
+      }
+      for_every_variant(
+          x,
+          [&, dim = head_dim, rotary = rotary_dim](std::vector<float>& y, ThreadPool& pool) {
+            rotate(y.data(), kRows, kStride, kHeads, dim, rotary, style, cosine.data(), sine.data(), pool);
+          },
+          [&](const std::vector<float>& y, Isa) { expect_near(y, expected, 0, 2e-7); });
+    }
+  }
+}
+
+TEST(LogSumExpOp, MatchesReference) {
+  for (const std::int64_t count : {1, 2, 15, 16, 17, 1000, 50257}) {
+    std::vector<float> x = random_values(count, 20, 15.0f);
+    x[static_cast<std::size_t>(count / 2)] = x[static_cast<std::size_t>(count - 1)] = 30.0f;  // a tie
+    std::int64_t expected_index;
+    const double expected = reference::log_sum_exp(x.data(), count, &expected_index);
+    for (const Isa isa : runnable_isas()) {
+      const ForcedIsa forced(isa);
+      std::int64_t index;
+      EXPECT_NEAR(log_sum_exp(x.data(), count, &index), expected, 1e-7) << isa_name(isa);
+      EXPECT_EQ(index, expected_index);
+    }
+  }
+}
+
+TEST(LogSumExpOp, OfInfinitiesAndNaN) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const Isa isa : runnable_isas()) {
+    const ForcedIsa forced(isa);
+    std::vector<float> x(40, -kInfinity);
+    std::int64_t index;
+    EXPECT_EQ(log_sum_exp(x.data(), 40, &index), -kInfinity);
+    EXPECT_EQ(index, 0);
+    x[33] = 2.0f;
+    EXPECT_EQ(log_sum_exp(x.data(), 40, &index), 2.0);
+    EXPECT_EQ(index, 33);
+    x[5] = std::nanf("");
+    EXPECT_TRUE(std::isnan(log_sum_exp(x.data(), 40, &index)));
+  }
+}
+
+// ---- attention ----
+
+struct AttentionCase {
+  std::string name;
+  std::int64_t queries, keys, query_offset, head_dim, value_dim, num_heads, num_key_value_heads;
+  float softcap = 0.0f;
+  bool causal = true;
+  std::int64_t window = 0;
+  bool alibi = false;
+  bool mask = false;
+};
+
+class AttentionOp : public testing::TestWithParam<AttentionCase> {};
+
+TEST_P(AttentionOp, MatchesReference) {
+  const AttentionCase& c = GetParam();
+  const std::int64_t value_dim = c.value_dim == 0 ? c.head_dim : c.value_dim;
+  const std::int64_t q_stride = c.num_heads * c.head_dim + 8,
+                     k_stride = c.num_key_value_heads * c.head_dim + 3,
+                     v_stride = c.num_key_value_heads * value_dim + 5;
+  const std::vector<float> q = random_values(c.queries * q_stride, 21, 2.0f),
+                           k = random_values(c.keys * k_stride, 22, 2.0f),
+                           v = random_values(c.keys * v_stride, 23),
+                           slopes = random_values(c.num_heads, 24, 0.3f);
+  std::vector<std::uint8_t> visible(static_cast<std::size_t>(c.queries * c.keys));
+  for (std::size_t i = 0; i < visible.size(); ++i)
+    visible[i] = i % 3 != 0 && static_cast<std::int64_t>(i) / c.keys != 1;  // row 1: nothing
+  const AttentionShape shape{.num_heads = c.num_heads,
+                             .num_key_value_heads = c.num_key_value_heads,
+                             .head_dim = c.head_dim,
+                             .value_dim = c.value_dim,
+                             .scale = 0.4f,
+                             .softcap = c.softcap,
+                             .causal = c.causal,
+                             .window = c.window,
+                             .alibi_slopes = c.alibi ? slopes.data() : nullptr,
+                             .visible = c.mask ? visible.data() : nullptr};
+  std::vector<float> expected(static_cast<std::size_t>(c.queries * c.num_heads * value_dim));
+  reference::attention(shape, q.data(), q_stride, c.queries, c.query_offset, k.data(), k_stride, v.data(),
+                       v_stride, c.keys, expected.data());
+  for_every_variant(
+      std::vector<float>(expected.size(), -77.0f),
+      [&](std::vector<float>& out, ThreadPool& pool) {
+        attention(shape, q.data(), q_stride, c.queries, c.query_offset, k.data(), k_stride, v.data(),
+                  v_stride, c.keys, out.data(), pool);
+      },
+      [&](const std::vector<float>& out, Isa) { expect_near(out, expected, 1e-5, 4e-6); });
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOp,
+                         testing::Values(AttentionCase{"one_key", 1, 1, 0, 64, 0, 2, 2},
+                                         AttentionCase{"decode", 1, 300, 299, 64, 0, 4, 4},
+                                         AttentionCase{"decode_grouped", 1, 1100, 1099, 128, 0, 8, 2},
+                                         AttentionCase{"decode_odd", 1, 77, 76, 37, 0, 3, 1},
+                                         AttentionCase{.name = "decode_window",
+                                                       .queries = 1,
+                                                       .keys = 700,
+                                                       .query_offset = 699,
+                                                       .head_dim = 80,
+                                                       .value_dim = 0,
+                                                       .num_heads = 4,
+                                                       .num_key_value_heads = 4,
+                                                       .window = 100},
+                                         AttentionCase{"three_queries", 3, 600, 597, 96, 0, 4, 2},
+                                         AttentionCase{"prefill", 70, 70, 0, 64, 0, 4, 4},
+                                         AttentionCase{"prefill_grouped", 129, 129, 0, 128, 0, 4, 1},
+                                         AttentionCase{"prefill_odd", 33, 33, 0, 37, 21, 2, 1},
+                                         AttentionCase{"prefill_after", 40, 300, 260, 80, 0, 2, 2},
+                                         AttentionCase{"wide_values", 20, 200, 180, 24, 72, 2, 1},
+                                         AttentionCase{.name = "vision",
+                                                       .queries = 197,
+                                                       .keys = 197,
+                                                       .query_offset = 0,
+                                                       .head_dim = 72,
+                                                       .value_dim = 0,
+                                                       .num_heads = 2,
+                                                       .num_key_value_heads = 2,
+                                                       .causal = false},
+                                         AttentionCase{.name = "window",
+                                                       .queries = 200,
+                                                       .keys = 300,
+                                                       .query_offset = 100,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 2,
+                                                       .num_key_value_heads = 1,
+                                                       .window = 50},
+                                         AttentionCase{.name = "softcap",
+                                                       .queries = 60,
+                                                       .keys = 60,
+                                                       .query_offset = 0,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 2,
+                                                       .num_key_value_heads = 2,
+                                                       .softcap = 3.0f},
+                                         AttentionCase{.name = "alibi",
+                                                       .queries = 60,
+                                                       .keys = 160,
+                                                       .query_offset = 100,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 4,
+                                                       .num_key_value_heads = 4,
+                                                       .alibi = true},
+                                         AttentionCase{.name = "mask",
+                                                       .queries = 60,
+                                                       .keys = 150,
+                                                       .query_offset = 90,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 2,
+                                                       .num_key_value_heads = 1,
+                                                       .mask = true},
+                                         AttentionCase{.name = "mask_few",
+                                                       .queries = 3,
+                                                       .keys = 150,
+                                                       .query_offset = 90,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 2,
+                                                       .num_key_value_heads = 1,
+                                                       .softcap = 5.0f,
+                                                       .alibi = true,
+                                                       .mask = true},
+                                         AttentionCase{"sees_nothing", 20, 30, -10, 64, 0, 2, 2},
+                                         AttentionCase{"no_keys", 2, 0, 0, 64, 0, 2, 2}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace farthing::kernels

@@ -8,9 +8,13 @@
 
 namespace farthing::kernels::FARTHING_ISA_NAMESPACE {
 
-// Panels that a single row multiplies at once: independent chains, and streams for the prefetcher.
-inline constexpr int kRowPanels = kVecsPerPanel == 1 ? 4 : 2;
-inline constexpr int kMostPanels = std::max(kRowPanels, kFewRowsPanels);
+// So few rows multiply lines as they come from memory. The panels that they meet at once are independent
+// chains that hide the latency of a multiply-add, and streams for the prefetcher; sums of all rows and panels
+// stay in registers.
+inline constexpr int kFusedRows = kVecsPerPanel == 1 ? 8 : 4;
+constexpr int fused_panels(int rows) {
+  return rows <= kFusedRows / 2 ? 4 / kVecsPerPanel : 2 / kVecsPerPanel;
+}
 
 inline Vec load_zero_point(const PanelView& weight, std::int64_t panel, std::int64_t group, int lane) {
   if (weight.zero_points == nullptr) return zero();
@@ -68,12 +72,20 @@ struct WidenPanel {
   }
 };
 
-/// sums += x[k] * w[., k] for columns [begin, end), column after column.
-template <typename Format, int kPanels>
-inline void add_columns(const float* x, const std::byte* const* lines,
+/// sums[r] += x[k, r] * w[., k] for columns [begin, end), column after column; `x` is [columns, kRows].
+template <typename Format, int kRows, int kPanels>
+inline void add_columns(const float* x, const std::byte* const* panels,
                         const typename Format::Offsets* offsets, std::int64_t begin, std::int64_t end,
-                        Vec* sums) {
+                        Vec (*sums)[kPanels * kVecsPerPanel]) {
   constexpr int kVecs = kPanels * kVecsPerPanel;
+  const auto add_column = [&](const auto* line, int i, std::int64_t column) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int v = 0; v < kVecs; ++v) {
+      const Vec weights = Format::value(line[v], i, offsets[v]);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) sums[r][v] = fma(set(x[column * kRows + r]), weights, sums[r][v]);
+    }
+  };
   std::int64_t column = begin;
   while (column < end) {
     const std::int64_t at = column / Format::kColumns * kLineBytes;
@@ -81,79 +93,76 @@ inline void add_columns(const float* x, const std::byte* const* lines,
     decltype(Format::open(nullptr, 0)) line[kVecs];
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v)
-      line[v] = Format::open(lines[v / kVecsPerPanel] + at, v % kVecsPerPanel * kLanes);
+      line[v] = Format::open(panels[v / kVecsPerPanel] + at, v % kVecsPerPanel * kLanes);
     if (first == 0 && end - column >= Format::kColumns) {
 #pragma GCC unroll 8
-      for (int i = 0; i < Format::kColumns; ++i) {
-        const Vec scalar = set(x[column + i]);
-#pragma GCC unroll 16
-        for (int v = 0; v < kVecs; ++v) sums[v] = fma(scalar, Format::value(line[v], i, offsets[v]), sums[v]);
-      }
+      for (int i = 0; i < Format::kColumns; ++i) add_column(line, i, column + i);
       column += Format::kColumns;
     } else {
       const int last = static_cast<int>(std::min<std::int64_t>(Format::kColumns, first + end - column));
-      for (int i = first; i < last; ++i, ++column) {
-        const Vec scalar = set(x[column]);
-#pragma GCC unroll 16
-        for (int v = 0; v < kVecs; ++v) sums[v] = fma(scalar, Format::value(line[v], i, offsets[v]), sums[v]);
-      }
+      for (int i = first; i < last; ++i, ++column) add_column(line, i, column);
     }
   }
 }
 
-/// One row times kPanels panels from `panel` on.
-template <typename Format, int kPanels>
-void multiply_row(const ProductBlock& block, std::int64_t panel) {
+/// All columns of kPanels panels from `panel` on, times kRows rows.
+template <typename Format, int kRows, int kPanels>
+void multiply_few_rows(const ProductBlock& block, std::int64_t panel) {
   constexpr int kVecs = kPanels * kVecsPerPanel;
   const PanelView& weight = block.weight;
-  const std::int64_t first_output = panel * kPanelRows, outputs = weight.rows - first_output;
-  const std::byte* lines[kPanels];
-  for (int p = 0; p < kPanels; ++p) lines[p] = weight.panel(panel + p);
-  Vec y[kVecs];
-#pragma GCC unroll 16
-  for (int v = 0; v < kVecs; ++v) {
-    const float* start = block.overwrite ? block.bias : block.y;
-    const std::int64_t left = std::clamp<std::int64_t>(outputs - v * kLanes, 0, kLanes);
-    y[v] = start == nullptr || left == 0 ? zero() : load_first(start + first_output + v * kLanes, left);
-  }
+  const std::byte* panels[kPanels];
+  for (int p = 0; p < kPanels; ++p) panels[p] = weight.panel(panel + p);
   for (std::int64_t begin = 0; begin < weight.columns;) {
     const std::int64_t end = block_end(weight, begin), group = begin / weight.group_size;
     typename Format::Offsets offsets[kVecs];
-    Vec sums[kVecs];
+    Vec sums[kRows][kVecs];
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v) {
-      const Vec zero_point =
-          load_zero_point(weight, panel + v / kVecsPerPanel, group, v % kVecsPerPanel * kLanes);
-      offsets[v] = Format::offsets(zero_point);
-      sums[v] = zero();
+      offsets[v] = Format::offsets(
+          load_zero_point(weight, panel + v / kVecsPerPanel, group, v % kVecsPerPanel * kLanes));
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) sums[r][v] = zero();
     }
-    add_columns<Format, kPanels>(block.packed_rows, lines, offsets, begin, end, sums);
+    add_columns<Format, kRows, kPanels>(block.packed_rows, panels, offsets, begin, end, sums);
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v) {
       const Vec scale = load_scale(weight, panel + v / kVecsPerPanel, group, v % kVecsPerPanel * kLanes);
-      y[v] = fma(scale, sums[v], y[v]);
+      const std::int64_t output = panel * kPanelRows + v * kLanes,
+                         left = std::min<std::int64_t>(weight.rows - output, kLanes);
+      if (left <= 0) continue;
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        float* y = block.y + r * block.y_stride + output;
+        store_first(y, fma(scale, sums[r][v], load_first(y, left)), left);
+      }
     }
     begin = end;
   }
-#pragma GCC unroll 16
-  for (int v = 0; v < kVecs; ++v) {
-    const std::int64_t left = std::clamp<std::int64_t>(outputs - v * kLanes, 0, kLanes);
-    if (left > 0) store_first(block.y + first_output + v * kLanes, y[v], left);
-  }
 }
 
-struct MultiplyRow {
+template <int kRows>
+struct MultiplyFewRows {
   const ProductBlock& block;
   std::int64_t panel_begin, panel_end;
 
   template <typename Format>
   void run() const {
+    constexpr int kPanels = fused_panels(kRows);
     std::int64_t panel = panel_begin;
-    for (; panel_end - panel >= kRowPanels; panel += kRowPanels)
-      multiply_row<Format, kRowPanels>(block, panel);
-    for (; panel < panel_end; ++panel) multiply_row<Format, 1>(block, panel);
+    for (; panel_end - panel >= kPanels; panel += kPanels)
+      multiply_few_rows<Format, kRows, kPanels>(block, panel);
+    for (; panel < panel_end; ++panel) multiply_few_rows<Format, kRows, 1>(block, panel);
   }
 };
+
+/// 1 <= block.num_rows <= kFusedRows.
+template <int kRows = kFusedRows>
+void multiply_fused(const ProductBlock& block, std::int64_t panel_begin, std::int64_t panel_end) {
+  if constexpr (kRows > 1) {
+    if (block.num_rows < kRows) return multiply_fused<kRows - 1>(block, panel_begin, panel_end);
+  }
+  with_format(block.weight.format, MultiplyFewRows<kRows>{block, panel_begin, panel_end});
+}
 
 /// A few panels of a chunk of columns, as the tiles want them.
 struct WidePanels {
@@ -161,7 +170,7 @@ struct WidePanels {
   std::int64_t stride;
   std::int64_t begin, end;  // columns
   int panels;
-  const float* scales;  // [blocks of the chunk][kMostPanels * 16]
+  const float* scales;  // [blocks of the chunk][kTilePanels * 16]
 };
 
 /// Adds the products of one tile of rows with `wide`; `y` is where the first row meets the first panel.
@@ -169,7 +178,7 @@ inline void multiply_chunk(const ProductBlock& block, const WidePanels& wide, co
                            std::int64_t num_rows, float* y, std::int64_t y_stride, std::int64_t outputs) {
   const TileFunction tile = tile_function(num_rows, wide.panels);
   const float* scale = wide.scales;
-  for (std::int64_t begin = wide.begin; begin < wide.end; scale += kMostPanels * kPanelRows) {
+  for (std::int64_t begin = wide.begin; begin < wide.end; scale += kTilePanels * kPanelRows) {
     const std::int64_t end = block_end(block.weight, begin);
     tile(rows + (begin - wide.begin) * num_rows, end - begin, wide.values + (begin - wide.begin) * kPanelRows,
          wide.stride, scale, y, y_stride, outputs);
@@ -181,7 +190,7 @@ inline void multiply_chunk(const ProductBlock& block, const WidePanels& wide, co
 inline void multiply_diagonal_chunk(const ProductBlock& block, const WidePanels& wide, const float* rows,
                                     std::int64_t row, std::int64_t num_rows, std::int64_t output,
                                     std::int64_t outputs) {
-  constexpr std::int64_t kStride = kMostPanels * kPanelRows;
+  constexpr std::int64_t kStride = kTilePanels * kPanelRows;
   float sums[kTileRows * kStride] = {};
   multiply_chunk(block, wide, rows, num_rows, sums, kStride, outputs);
   for (std::int64_t r = 0; r < num_rows; ++r) {
@@ -209,7 +218,7 @@ inline void multiply_rows(const ProductBlock& block, const WidePanels& wide, std
 
 inline void load_scales(const PanelView& weight, std::int64_t panel, int panels, std::int64_t begin,
                         std::int64_t end, float* scales) {
-  for (; begin < end; begin = block_end(weight, begin), scales += kMostPanels * kPanelRows) {
+  for (; begin < end; begin = block_end(weight, begin), scales += kTilePanels * kPanelRows) {
     for (int v = 0; v < panels * kVecsPerPanel; ++v) {
       store(scales + v * kLanes, load_scale(weight, panel + v / kVecsPerPanel, begin / weight.group_size,
                                             v % kVecsPerPanel * kLanes));
@@ -224,38 +233,45 @@ inline void fill_with_bias(const ProductBlock& block, std::int64_t begin, std::i
   }
 }
 
+// Packed rows that stay in the L2 cache while a whole panel goes by.
+inline constexpr std::int64_t kCachedFloats = 96 << 10;
+
 inline void multiply_many_rows(const ProductBlock& block, std::int64_t panel_begin, std::int64_t panel_end) {
   const PanelView& weight = block.weight;
-  if (block.overwrite)
-    fill_with_bias(block, panel_begin * kPanelRows, std::min(panel_end * kPanelRows, weight.rows));
-  alignas(64) float widened[kMostPanels * kBlockColumns * kPanelRows];
-  alignas(64) float scales[kMostGroups * kMostPanels * kPanelRows];
-  const RowTiles tiles{block.num_rows, kTileRows};
-  const int panels_at_once = panels_of_tile(tiles.begin(1));
-  for (std::int64_t begin = 0; begin < weight.columns;) {
-    const std::int64_t end = chunk_end(weight, begin);
-    for (std::int64_t panel = panel_begin; panel < panel_end;) {
-      const int panels = panel_end - panel >= panels_at_once ? panels_at_once : 1;
-      WidePanels wide{widened, (end - begin) * kPanelRows, begin, end, panels, scales};
-      if (weight.format == LineFormat::kF32) {
-        wide.values = reinterpret_cast<const float*>(weight.panel(panel)) + begin * kPanelRows;
-        wide.stride = weight.lines * kPanelRows;
-      } else {
-        for (int p = 0; p < panels; ++p)
-          with_format(weight.format, WidenPanel{weight, panel + p, begin, end, widened + p * wide.stride});
+  alignas(64) float widened[kTilePanels * kBlockColumns * kPanelRows];
+  alignas(64) float scales[kMostGroups * kTilePanels * kPanelRows];
+  // Memory likes whole panels one after the other; many rows like to meet all panels chunk by chunk.
+  const bool rows_are_cached = block.num_rows * weight.columns <= kCachedFloats;
+  const std::int64_t stripe = rows_are_cached ? kTilePanels : panel_end - panel_begin;
+  for (std::int64_t stripe_begin = panel_begin; stripe_begin < panel_end; stripe_begin += stripe) {
+    const std::int64_t stripe_end = std::min(panel_end, stripe_begin + stripe);
+    for (std::int64_t begin = 0; begin < weight.columns;) {
+      const std::int64_t end = chunk_end(weight, begin);
+      for (std::int64_t panel = stripe_begin; panel < stripe_end;) {
+        const int panels = stripe_end - panel >= kTilePanels ? kTilePanels : 1;
+        WidePanels wide{widened, (end - begin) * kPanelRows, begin, end, panels, scales};
+        if (weight.format == LineFormat::kF32) {
+          wide.values = reinterpret_cast<const float*>(weight.panel(panel)) + begin * kPanelRows;
+          wide.stride = weight.lines * kPanelRows;
+        } else {
+          for (int p = 0; p < panels; ++p)
+            with_format(weight.format, WidenPanel{weight, panel + p, begin, end, widened + p * wide.stride});
+        }
+        load_scales(weight, panel, panels, begin, end, scales);
+        multiply_rows(block, wide, panel * kPanelRows);
+        panel += panels;
       }
-      load_scales(weight, panel, panels, begin, end, scales);
-      multiply_rows(block, wide, panel * kPanelRows);
-      panel += panels;
+      begin = end;
     }
-    begin = end;
   }
 }
 
 /// KernelTable::multiply.
 inline void multiply(const ProductBlock& block, std::int64_t panel_begin, std::int64_t panel_end) {
-  if (block.num_rows == 1 && !block.upper) {
-    with_format(block.weight.format, MultiplyRow{block, panel_begin, panel_end});
+  if (block.overwrite)
+    fill_with_bias(block, panel_begin * kPanelRows, std::min(panel_end * kPanelRows, block.weight.rows));
+  if (block.num_rows <= kFusedRows && !block.upper) {
+    multiply_fused(block, panel_begin, panel_end);
   } else {
     multiply_many_rows(block, panel_begin, panel_end);
   }

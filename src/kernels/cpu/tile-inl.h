@@ -5,10 +5,10 @@ namespace farthing::kernels::FARTHING_ISA_NAMESPACE {
 
 inline constexpr int kVecsPerPanel = kPanelRows / kLanes;
 
-/// y[r, c] = fma(scale[c], sum_k a[k, r] b[k, c], y[r, c]), the sum being one chain of fused multiply-adds.
-/// `a` is [k, kRows], `b` is panels of [k, 16] that are `b_stride` floats apart. Columns from `columns` on
-/// are not touched.
-template <int kRows, int kVecs>
+/// y[r, c] = fma(scale[c], sum_k a[r, k] b[k, c], y[r, c]), the sum being one chain of fused multiply-adds.
+/// `a` is packed, [k, kRows], or if kStride > 0 has rows that are kStride floats apart. `b` is panels of [k,
+/// 16] that are `b_stride` floats apart. Columns from `columns` on are not touched.
+template <int kRows, int kVecs, int kStride = 0>
 void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t b_stride, const float* scale,
                    float* y, std::int64_t y_stride, std::int64_t columns) {
   Vec sums[kRows][kVecs];
@@ -25,7 +25,7 @@ void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t 
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      const Vec x = set(a[i * kRows + r]);
+      const Vec x = set(kStride == 0 ? a[i * kRows + r] : a[r * kStride + i]);
 #pragma GCC unroll 16
       for (int v = 0; v < kVecs; ++v) sums[r][v] = fma(x, weights[v], sums[r][v]);
     }
@@ -48,30 +48,16 @@ void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t 
 using TileFunction = void (*)(const float* a, std::int64_t k, const float* b, std::int64_t b_stride,
                               const float* scale, float* y, std::int64_t y_stride, std::int64_t columns);
 
-// With few rows a wider tile keeps enough independent chains to hide the latency of a multiply-add (4 cycles,
-// 2 units).
-inline constexpr int kFewRows = kTileRows / 4;
 inline constexpr int kTilePanels = 2 / kVecsPerPanel;
-inline constexpr int kFewRowsPanels = 2 * kTilePanels;
 
-/// The panels that one tile of `rows` rows covers; a single panel works with every number of rows.
-inline int panels_of_tile(std::int64_t rows) {
-  return rows <= kFewRows ? kFewRowsPanels : kTilePanels;
-}
-
-template <int kRows>
-TileFunction tile_function(bool single_panel) {
-  constexpr int kPanels = kRows <= kFewRows ? kFewRowsPanels : kTilePanels;
-  return single_panel ? multiply_tile<kRows, kVecsPerPanel> : multiply_tile<kRows, kPanels * kVecsPerPanel>;
-}
-
-/// 1 <= rows <= kTileRows; `panels` is 1 or panels_of_tile(rows).
-template <int kRows = kTileRows>
+/// Returns the tile of 1 <= rows <= kTileRows rows and of one or kTilePanels panels.
+template <int kStride = 0, int kRows = kTileRows>
 TileFunction tile_function(std::int64_t rows, std::int64_t panels) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile_function<kRows - 1>(rows, panels);
+    if (rows < kRows) return tile_function<kStride, kRows - 1>(rows, panels);
   }
-  return tile_function<kRows>(panels == 1);
+  return panels == 1 ? multiply_tile<kRows, kVecsPerPanel, kStride>
+                     : multiply_tile<kRows, kTilePanels * kVecsPerPanel, kStride>;
 }
 
 }  // namespace farthing::kernels::FARTHING_ISA_NAMESPACE

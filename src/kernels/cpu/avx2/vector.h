@@ -6,6 +6,8 @@
 
 namespace farthing::kernels::avx2 {
 
+inline constexpr Isa kIsa = Isa::kAvx2;
+
 using Vec = __m256;
 using IntVec = __m256i;
 inline constexpr int kLanes = 8;
@@ -38,9 +40,10 @@ inline __m256i first_lanes(std::int64_t count) {
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 inline Vec load_first(const float* p, std::int64_t count) {
-  return _mm256_maskload_ps(p, first_lanes(count));
+  return count == kLanes ? load(p) : _mm256_maskload_ps(p, first_lanes(count));
 }
 inline void store_first(float* p, Vec v, std::int64_t count) {
+  if (count == kLanes) return store(p, v);  // masked stores take dozens of cycles on some machines
   _mm256_maskstore_ps(p, first_lanes(count), v);
 }
 
@@ -93,6 +96,9 @@ inline IntVec bit_and(IntVec a, IntVec b) {
 inline IntVec bit_or(IntVec a, IntVec b) {
   return _mm256_or_si256(a, b);
 }
+inline IntVec bit_xor(IntVec a, IntVec b) {
+  return _mm256_xor_si256(a, b);
+}
 /// (v & mask) | bits.
 inline IntVec and_or(IntVec v, IntVec mask, IntVec bits) {
   return bit_or(bit_and(v, mask), bits);
@@ -112,5 +118,42 @@ inline Vec load_bfloat(const std::uint16_t* p) {
 inline Vec load_int8(const std::int8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
+
+/// Sums of 16 lanes, added as a tree whose shape is the same in every instruction set. Begin with {}.
+struct Sum16 {
+  Vec lanes[2];
+  float total() const {
+    const __m256 eight = _mm256_add_ps(lanes[0], lanes[1]);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+};
+inline float first_lane(Vec v) {
+  return _mm256_cvtss_f32(v);
+}
+
+/// Half of a Vec in double.
+using DoubleVec = __m256d;
+inline DoubleVec load_double(const float* p) {
+  return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+inline DoubleVec set_double(double value) {
+  return _mm256_set1_pd(value);
+}
+inline DoubleVec fma(DoubleVec a, DoubleVec b, DoubleVec c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
+
+/// The same for 16 sums in double.
+struct DoubleSum16 {
+  DoubleVec lanes[4];
+  double total() const {
+    const __m256d low = _mm256_add_pd(lanes[0], lanes[2]), high = _mm256_add_pd(lanes[1], lanes[3]);
+    const __m256d four = _mm256_add_pd(low, high);
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  }
+};
 
 }  // namespace farthing::kernels::avx2

@@ -6,6 +6,8 @@
 
 namespace farthing::kernels::avx512 {
 
+inline constexpr Isa kIsa = Isa::kAvx512;
+
 using Vec = __m512;
 using IntVec = __m512i;
 inline constexpr int kLanes = 16;
@@ -92,6 +94,9 @@ inline IntVec bit_and(IntVec a, IntVec b) {
 inline IntVec bit_or(IntVec a, IntVec b) {
   return _mm512_or_si512(a, b);
 }
+inline IntVec bit_xor(IntVec a, IntVec b) {
+  return _mm512_xor_si512(a, b);
+}
 /// (v & mask) | bits.
 inline IntVec and_or(IntVec v, IntVec mask, IntVec bits) {
   return _mm512_ternarylogic_epi32(v, mask, bits, 0xea);
@@ -112,31 +117,41 @@ inline Vec load_int8(const std::int8_t* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 
-/// Lane by lane in a fixed tree.
-inline float sum(Vec v) {
-  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-inline float largest(Vec v) {
-  return _mm512_reduce_max_ps(v);
+/// Sums of 16 lanes, added as a tree whose shape is the same in every instruction set. Begin with {}.
+struct Sum16 {
+  Vec lanes[1];
+  float total() const {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(lanes[0]), _mm512_extractf32x8_ps(lanes[0], 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+};
+inline float first_lane(Vec v) {
+  return _mm512_cvtss_f32(v);
 }
 
-/// Sums in double of the lanes.
-struct DoubleVec {
-  __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
+/// Half of a Vec in double.
+using DoubleVec = __m512d;
+inline DoubleVec load_double(const float* p) {
+  return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+}
+inline DoubleVec set_double(double value) {
+  return _mm512_set1_pd(value);
+}
+inline DoubleVec fma(DoubleVec a, DoubleVec b, DoubleVec c) {
+  return _mm512_fmadd_pd(a, b, c);
+}
+
+/// The same for 16 sums in double.
+struct DoubleSum16 {
+  DoubleVec lanes[2];
+  double total() const {
+    const __m512d eight = _mm512_add_pd(lanes[0], lanes[1]);
+    const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  }
 };
-inline DoubleVec widen(Vec v) {
-  return {_mm512_cvtps_pd(_mm512_castps512_ps256(v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))};
-}
-inline void add_to(DoubleVec& total, Vec v) {
-  const DoubleVec wide = widen(v);
-  total.low = _mm512_add_pd(total.low, wide.low);
-  total.high = _mm512_add_pd(total.high, wide.high);
-}
-inline double sum(const DoubleVec& v) {
-  return _mm512_reduce_add_pd(_mm512_add_pd(v.low, v.high));
-}
 
 }  // namespace farthing::kernels::avx512

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/kernel_table.h"
+#include "kernels/reference/elementwise.h"
 
 namespace farthing::kernels::scalar {
 namespace {
@@ -45,6 +46,16 @@ const KernelTable kTable{
     .tile_rows = 1,
     .pack_rows = pack_rows,
     .multiply = multiply,
+    .rms_norm = reference::rms_norm,
+    .layer_norm = reference::layer_norm,
+    .activate = reference::activate,
+    .gated_activate = reference::gated_activate,
+    .add = reference::add,
+    .rotate = reference::rotate,
+    .log_sum_exp = reference::log_sum_exp,
+    .pack_key_block = nullptr,
+    .attend_packed = nullptr,
+    .attend_keys = nullptr,
 };
 
 }  // namespace farthing::kernels::scalar
