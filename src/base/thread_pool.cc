@@ -1,7 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
-#include <atomic>
+#include <chrono>
 
 #include "base/system.h"
 
@@ -9,6 +9,28 @@ namespace farthing {
 namespace {
 
 thread_local bool inside_body = false;
+
+// Waking a thread takes tens of microseconds, as long as a small op. The ops of one token follow each other
+// faster than this; a program that waits for its user soon sleeps.
+constexpr std::chrono::microseconds kSpinTime{40};
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Returns when `changed` holds, or kSpinTime later.
+template <typename Condition>
+void spin_until(const Condition& changed) {
+  const auto end = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (changed()) return;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+}
 
 }  // namespace
 
@@ -23,6 +45,7 @@ struct ThreadPool::Job {
 
 ThreadPool::ThreadPool(int num_threads) {
   if (num_threads <= 0) num_threads = usable_cores();
+  spins_ = num_threads <= usable_cores();  // else the thread that is waited for may need this core
   for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { work(); });
 }
 
@@ -54,11 +77,13 @@ void ThreadPool::run_pieces(Job& job) {
 
 void ThreadPool::work() {
   std::uint64_t seen = 0;
-  std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stop_ || (job_ != nullptr && generation_ != seen); });
+    if (spins_) spin_until([&] { return stop_ || generation_ != seen; });
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
     if (stop_) return;
     seen = generation_;
+    if (job_ == nullptr) continue;  // the others were faster
     Job& job = *job_;
     ++active_;
     lock.unlock();
@@ -83,6 +108,7 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain,
     }
     wake_.notify_all();
     run_pieces(job);
+    if (spins_) spin_until([&] { return active_ == 0; });
     std::unique_lock lock(mutex_);
     done_.wait(lock, [&] { return active_ == 0; });
     job_ = nullptr;

@@ -2,6 +2,7 @@
 // piece is computed by one thread: results are the same bytes for any --threads.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -34,14 +35,16 @@ class ThreadPool {
   static void run_pieces(Job& job);
 
   std::vector<std::thread> workers_;
+  bool spins_ = false;  // threads look for a change for a moment before they sleep
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable done_;
-  Job* job_ = nullptr;            // guarded by mutex_
-  std::uint64_t generation_ = 0;  // guarded by mutex_; counts jobs, so that a worker takes each one once
-  int active_ = 0;                // guarded by mutex_; workers inside the current job
-  bool stop_ = false;             // guarded by mutex_
-  std::mutex submit_;             // one job at a time
+  Job* job_ = nullptr;  // guarded by mutex_
+  // The rest changes under mutex_ only; atomic, because spinning threads look without it.
+  std::atomic<std::uint64_t> generation_ = 0;  // counts jobs, so that a worker takes each one once
+  std::atomic<int> active_ = 0;                // workers inside the current job
+  std::atomic<bool> stop_ = false;
+  std::mutex submit_;  // one job at a time
 };
 
 }  // namespace farthing

@@ -1,6 +1,8 @@
 #include "base/thread_pool.h"
 
 #include <atomic>
+#include <chrono>
+#include <ctime>
 #include <stdexcept>
 
 #include <gtest/gtest.h>
@@ -38,6 +40,23 @@ TEST(ThreadPool, NestedLoopsRunInPlace) {
     pool.parallel_for(8, 1, [&](std::int64_t, std::int64_t) { ++count; });
   });
   EXPECT_EQ(count, 64);
+}
+
+TEST(ThreadPool, ShortJobsInARowReuseTheWorkers) {
+  ThreadPool pool(2);
+  std::atomic<std::int64_t> sum{0};
+  for (int job = 0; job < 20000; ++job) {
+    pool.parallel_for(4, 1, [&](std::int64_t begin, std::int64_t) { sum += begin; });
+  }
+  EXPECT_EQ(sum, 20000 * 6);
+}
+
+TEST(ThreadPool, IdleWorkersSleep) {
+  ThreadPool pool(2);
+  pool.parallel_for(2, 1, [](std::int64_t, std::int64_t) {});
+  const std::clock_t before = std::clock();  // CPU time of the whole process
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 20);
 }
 
 }  // namespace
