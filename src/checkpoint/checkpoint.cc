@@ -1,6 +1,7 @@
 #include "checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "base/directory.h"
@@ -131,14 +132,18 @@ const TensorInfo& Checkpoint::at(std::string_view name) const {
 Tensor Checkpoint::read(std::string_view name) const {
   const TensorInfo& info = at(name);
   const std::shared_ptr<const MappedFile>& mapping = mapping_of(info);
-  if (!info.strides.empty()) {
-    Tensor dense = Tensor::empty(info.dtype, info.shape);
-    gather(mapping->bytes().subspan(info.offset), info, 0, dense.mutable_bytes());
-    return dense;
+  const auto stored = mapping->bytes().subspan(info.offset);
+  if (info.strides.empty() && info.offset % element_bytes(info.dtype) == 0) {
+    return Tensor::view(info.dtype, info.shape, stored.first(info.num_bytes), mapping);
   }
-  const Tensor view =
-      Tensor::view(info.dtype, info.shape, mapping->bytes().subspan(info.offset, info.num_bytes), mapping);
-  return info.offset % element_bytes(info.dtype) == 0 ? view : view.clone();
+  Tensor copy = Tensor::empty(info.dtype, info.shape);
+  if (info.strides.empty()) {
+    std::memcpy(copy.mutable_bytes().data(), stored.data(), info.num_bytes);
+  } else {
+    gather(stored, info, 0, copy.mutable_bytes());
+  }
+  mapping->release(info.offset, extent_bytes(info));
+  return copy;
 }
 
 void Checkpoint::release(std::string_view name) const {

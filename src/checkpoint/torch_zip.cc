@@ -98,7 +98,8 @@ class ZipReader {
     const std::size_t end = reader_.position() + extra_length;
     while (reader_.position() + 4 <= end) {
       const auto id = reader_.number<std::uint16_t>();
-      const std::size_t next = reader_.number<std::uint16_t>() + reader_.position();
+      const auto length = reader_.number<std::uint16_t>();
+      const std::size_t next = reader_.position() + length;
       if (id == kZip64Extra) {  // holds only those that did not fit, in this order
         for (std::uint64_t* field : {&size, &packed, &offset}) {
           if (*field == kSeeZip64) *field = reader_.number<std::uint64_t>();
