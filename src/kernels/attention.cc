@@ -98,8 +98,8 @@ void attend_few_rows(const KernelTable& table, const AttentionCall& call, Thread
 void attend_many_rows(const KernelTable& table, const AttentionCall& call, ThreadPool& pool) {
   const AttentionShape& shape = call.shape;
   const std::int64_t blocks = ceil_div(call.keys, kKeyBlock), group = call.heads_per_key();
-  const std::int64_t keys_size = blocks * packed_keys_size(shape),
-                     values_size = blocks * packed_values_size(shape);
+  const std::int64_t keys_size = blocks * packed_keys_size(call),
+                     values_size = blocks * packed_values_size(call);
   const std::int64_t heads_at_once =
       std::clamp<std::int64_t>(kPackedFloats / (keys_size + values_size), 1, shape.num_key_value_heads);
   Tensor packed = Tensor::empty(DType::kF32, {heads_at_once * (keys_size + values_size)});
@@ -110,13 +110,13 @@ void attend_many_rows(const KernelTable& table, const AttentionCall& call, Threa
     const std::int64_t key_heads = std::min(heads_at_once, shape.num_key_value_heads - first);
     pool.parallel_for(key_heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        table.pack_key_block(call, first + i / blocks, i % blocks, packed_keys + i * packed_keys_size(shape),
-                             packed_values + i * packed_values_size(shape));
+        table.pack_key_block(call, first + i / blocks, i % blocks, packed_keys + i * packed_keys_size(call),
+                             packed_values + i * packed_values_size(call));
       }
     });
     pool.parallel_for(key_heads * group * query_pieces, 1, [&](std::int64_t begin, std::int64_t end) {
       std::vector<float> workspace(
-          static_cast<std::size_t>(table.tile_rows * (shape.head_dim + shape.value_dim)));
+          static_cast<std::size_t>(table.tile_rows * (shape.head_dim + call.padded_value_dim())));
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t head = i / query_pieces,
                            query = i % query_pieces * kPieceQueries;  // head of this round

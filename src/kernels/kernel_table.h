@@ -44,6 +44,9 @@ struct AttentionCall {
 
   std::int64_t heads_per_key() const { return shape.num_heads / shape.num_key_value_heads; }
   std::int64_t out_stride() const { return shape.num_heads * shape.value_dim; }
+  std::int64_t padded_value_dim() const {
+    return (shape.value_dim + kPanelRows - 1) / kPanelRows * kPanelRows;
+  }
 };
 
 /// Keys are met in blocks of so many; within a block, all scores of a row are known before their
@@ -51,11 +54,11 @@ struct AttentionCall {
 inline constexpr std::int64_t kKeyBlock = 128;
 
 /// Floats of one packed block of keys ([8 panels][head_dim][16 keys]) and of values ([panels][128 keys][16]).
-inline std::int64_t packed_keys_size(const AttentionShape& shape) {
-  return kKeyBlock * shape.head_dim;
+inline std::int64_t packed_keys_size(const AttentionCall& call) {
+  return kKeyBlock * call.shape.head_dim;
 }
-inline std::int64_t packed_values_size(const AttentionShape& shape) {
-  return kKeyBlock * ((shape.value_dim + kPanelRows - 1) / kPanelRows * kPanelRows);
+inline std::int64_t packed_values_size(const AttentionCall& call) {
+  return kKeyBlock * call.padded_value_dim();
 }
 
 /// What a row of attention knows about the keys it has met, beside its sums of exp(score - largest) * v.
@@ -92,7 +95,7 @@ struct KernelTable {
   void (*pack_key_block)(const AttentionCall& call, std::int64_t key_head, std::int64_t block,
                          float* packed_keys, float* packed_values);
   /// Computes queries [begin, end) of one head from the packed blocks of its key/value head. `workspace` is
-  /// [tile_rows * (head_dim + value_dim)].
+  /// [tile_rows * (head_dim + padded_value_dim)].
   void (*attend_packed)(const AttentionCall& call, std::int64_t head, std::int64_t begin, std::int64_t end,
                         const float* packed_keys, const float* packed_values, float* workspace);
   /// Meets keys [begin, end) with every row of a key/value head, for few rows: row query * heads_per_key + i

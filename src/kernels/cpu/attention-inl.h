@@ -217,20 +217,21 @@ inline constexpr std::int64_t kScoreStride = kKeyBlock;
 struct QueryTile {
   std::int64_t begin, rows;
   const float* packed_q;  // [head_dim, rows]
-  float* sums;            // [rows, value_dim]
+  float* sums;            // [rows, padded_value_dim]
   SoftmaxState* states;   // [rows]
 };
 
-/// y[rows, columns] += scale * a b for one tile; `b` are panels `b_stride` floats apart.
+/// sums [rows, columns] += scale * a b for one tile; columns are rounded up to whole panels, which are
+/// `b_stride` floats apart.
 template <int kStride>
 void multiply_panels(const float* a, std::int64_t rows, std::int64_t k, const float* b, std::int64_t b_stride,
-                     float scale, float* y, std::int64_t y_stride, std::int64_t columns) {
+                     float scale, float* sums, std::int64_t sums_stride, std::int64_t columns) {
   float scales[kTilePanels * kPanelRows];
   std::fill(std::begin(scales), std::end(scales), scale);
   for (std::int64_t column = 0; column < columns;) {
     const std::int64_t panels = columns - column > (kTilePanels - 1) * kPanelRows ? kTilePanels : 1;
     tile_function<kStride>(rows, panels)(a, k, b + column / kPanelRows * b_stride, b_stride, scales,
-                                         y + column, y_stride, columns - column);
+                                         sums + column, sums_stride);
     column += panels * kPanelRows;
   }
 }
@@ -245,10 +246,10 @@ inline void attend_block(const AttentionCall& call, std::int64_t head, const Que
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     finish_scores(call, head, tile.begin + r, key, count, scores + r * kScoreStride);
     const float factor = soften(scores + r * kScoreStride, count, tile.states[r]);
-    if (factor != 1.0f) scale_row(tile.sums + r * shape.value_dim, factor, shape.value_dim);
+    if (factor != 1.0f) scale_row(tile.sums + r * call.padded_value_dim(), factor, shape.value_dim);
   }
   multiply_panels<kScoreStride>(scores, tile.rows, count, packed_values, kKeyBlock * kPanelRows, 1.0f,
-                                tile.sums, shape.value_dim, shape.value_dim);
+                                tile.sums, call.padded_value_dim(), shape.value_dim);
 }
 
 inline void write_tile(const AttentionCall& call, std::int64_t head, const QueryTile& tile) {
@@ -256,21 +257,21 @@ inline void write_tile(const AttentionCall& call, std::int64_t head, const Query
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const float factor = tile.states[r].total == 0.0f ? 0.0f : 1.0f / tile.states[r].total;
     float* out = call.out + (tile.begin + r) * call.out_stride() + head * value_dim;
-    std::copy_n(tile.sums + r * value_dim, value_dim, out);
+    std::copy_n(tile.sums + r * call.padded_value_dim(), value_dim, out);
     scale_row(out, factor, value_dim);
   }
 }
 
 inline void attend_tile(const AttentionCall& call, std::int64_t head, const QueryTile& tile,
                         const float* packed_keys, const float* packed_values) {
-  std::fill(tile.sums, tile.sums + tile.rows * call.shape.value_dim, 0.0f);
+  std::fill(tile.sums, tile.sums + tile.rows * call.padded_value_dim(), 0.0f);
   std::fill(tile.states, tile.states + tile.rows, SoftmaxState{kMinusInfinity, 0.0f});
   // The later of two queries sees later keys.
   const std::int64_t first = visible_keys(call, tile.begin).begin,
                      end = visible_keys(call, tile.begin + tile.rows - 1).end;
   for (std::int64_t block = first / kKeyBlock; block * kKeyBlock < end; ++block) {
-    attend_block(call, head, tile, block * kKeyBlock, packed_keys + block * packed_keys_size(call.shape),
-                 packed_values + block * packed_values_size(call.shape));
+    attend_block(call, head, tile, block * kKeyBlock, packed_keys + block * packed_keys_size(call),
+                 packed_values + block * packed_values_size(call));
   }
   write_tile(call, head, tile);
 }

@@ -8,7 +8,9 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include <immintrin.h>
 
 #include "kernels/kernel_table.h"
+#include "kernels/row_tiles.h"

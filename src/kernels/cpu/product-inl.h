@@ -105,6 +105,25 @@ inline void add_columns(const float* x, const std::byte* const* panels,
   }
 }
 
+/// Adds `sums` [block.num_rows, panels * 16], the products with the panels from `panel` on, to what y starts
+/// from.
+inline void write_sums(const ProductBlock& block, std::int64_t panel, int panels, const float* sums) {
+  const std::int64_t output = panel * kPanelRows, width = panels * kPanelRows;
+  const std::int64_t count = std::min(width, block.weight.rows - output);
+  for (std::int64_t r = 0; r < block.num_rows; ++r, sums += width) {
+    float* y = block.y + r * block.y_stride + output;
+    const std::int64_t first =
+        block.upper ? std::clamp<std::int64_t>(block.diagonal + r - output, 0, count) : 0;
+    if (!block.overwrite) {
+      for (std::int64_t c = first; c < count; ++c) y[c] += sums[c];
+    } else if (block.bias == nullptr) {
+      std::copy(sums + first, sums + count, y + first);
+    } else {
+      for (std::int64_t c = first; c < count; ++c) y[c] = block.bias[output + c] + sums[c];
+    }
+  }
+}
+
 /// All columns of kPanels panels from `panel` on, times kRows rows.
 template <typename Format, int kRows, int kPanels>
 void multiply_few_rows(const ProductBlock& block, std::int64_t panel) {
@@ -112,6 +131,7 @@ void multiply_few_rows(const ProductBlock& block, std::int64_t panel) {
   const PanelView& weight = block.weight;
   const std::byte* panels[kPanels];
   for (int p = 0; p < kPanels; ++p) panels[p] = weight.panel(panel + p);
+  alignas(64) float totals[kRows * kVecs * kLanes] = {};
   for (std::int64_t begin = 0; begin < weight.columns;) {
     const std::int64_t end = block_end(weight, begin), group = begin / weight.group_size;
     typename Format::Offsets offsets[kVecs];
@@ -127,17 +147,15 @@ void multiply_few_rows(const ProductBlock& block, std::int64_t panel) {
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v) {
       const Vec scale = load_scale(weight, panel + v / kVecsPerPanel, group, v % kVecsPerPanel * kLanes);
-      const std::int64_t output = panel * kPanelRows + v * kLanes,
-                         left = std::min<std::int64_t>(weight.rows - output, kLanes);
-      if (left <= 0) continue;
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        float* y = block.y + r * block.y_stride + output;
-        store_first(y, fma(scale, sums[r][v], load_first(y, left)), left);
+        float* total = totals + (r * kVecs + v) * kLanes;
+        store(total, fma(scale, sums[r][v], load(total)));
       }
     }
     begin = end;
   }
+  write_sums(block, panel, kPanels, totals);
 }
 
 template <int kRows>
@@ -173,49 +191,6 @@ struct WidePanels {
   const float* scales;  // [blocks of the chunk][kTilePanels * 16]
 };
 
-/// Adds the products of one tile of rows with `wide`; `y` is where the first row meets the first panel.
-inline void multiply_chunk(const ProductBlock& block, const WidePanels& wide, const float* rows,
-                           std::int64_t num_rows, float* y, std::int64_t y_stride, std::int64_t outputs) {
-  const TileFunction tile = tile_function(num_rows, wide.panels);
-  const float* scale = wide.scales;
-  for (std::int64_t begin = wide.begin; begin < wide.end; scale += kTilePanels * kPanelRows) {
-    const std::int64_t end = block_end(block.weight, begin);
-    tile(rows + (begin - wide.begin) * num_rows, end - begin, wide.values + (begin - wide.begin) * kPanelRows,
-         wide.stride, scale, y, y_stride, outputs);
-    begin = end;
-  }
-}
-
-/// The same for a tile that the diagonal crosses: through a copy, of which only the upper part is added.
-inline void multiply_diagonal_chunk(const ProductBlock& block, const WidePanels& wide, const float* rows,
-                                    std::int64_t row, std::int64_t num_rows, std::int64_t output,
-                                    std::int64_t outputs) {
-  constexpr std::int64_t kStride = kTilePanels * kPanelRows;
-  float sums[kTileRows * kStride] = {};
-  multiply_chunk(block, wide, rows, num_rows, sums, kStride, outputs);
-  for (std::int64_t r = 0; r < num_rows; ++r) {
-    float* y = block.y + (row + r) * block.y_stride + output;
-    for (std::int64_t c = std::max<std::int64_t>(0, block.diagonal + row + r - output); c < outputs; ++c)
-      y[c] += sums[r * kStride + c];
-  }
-}
-
-inline void multiply_rows(const ProductBlock& block, const WidePanels& wide, std::int64_t output) {
-  const RowTiles tiles{block.num_rows, kTileRows};
-  const std::int64_t outputs = std::min(wide.panels * kPanelRows, block.weight.rows - output);
-  for (std::int64_t t = 0; t < tiles.count(); ++t) {
-    const std::int64_t row = tiles.begin(t), num_rows = tiles.begin(t + 1) - row;
-    const float* rows = block.packed_rows + block.num_rows * wide.begin + row * (wide.end - wide.begin);
-    if (block.upper && output < block.diagonal + row + num_rows - 1) {
-      if (output + outputs > block.diagonal + row)
-        multiply_diagonal_chunk(block, wide, rows, row, num_rows, output, outputs);
-    } else {
-      multiply_chunk(block, wide, rows, num_rows, block.y + row * block.y_stride + output, block.y_stride,
-                     outputs);
-    }
-  }
-}
-
 inline void load_scales(const PanelView& weight, std::int64_t panel, int panels, std::int64_t begin,
                         std::int64_t end, float* scales) {
   for (; begin < end; begin = block_end(weight, begin), scales += kTilePanels * kPanelRows) {
@@ -226,50 +201,124 @@ inline void load_scales(const PanelView& weight, std::int64_t panel, int panels,
   }
 }
 
-inline void fill_with_bias(const ProductBlock& block, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t r = 0; r < block.num_rows; ++r) {
-    for (std::int64_t n = begin; n < end; ++n)
-      block.y[r * block.y_stride + n] = block.bias == nullptr ? 0.0f : block.bias[n];
+/// Adds the products of one tile of rows with `wide` to `sums` [num_rows, panels * 16].
+inline void multiply_chunk(const PanelView& weight, const WidePanels& wide, const float* rows,
+                           std::int64_t num_rows, float* sums) {
+  const TileFunction tile = tile_function(num_rows, wide.panels);
+  const float* scale = wide.scales;
+  for (std::int64_t begin = wide.begin; begin < wide.end; scale += kTilePanels * kPanelRows) {
+    const std::int64_t end = block_end(weight, begin);
+    tile(rows + (begin - wide.begin) * num_rows, end - begin, wide.values + (begin - wide.begin) * kPanelRows,
+         wide.stride, scale, sums, wide.panels * kPanelRows);
+    begin = end;
+  }
+}
+
+/// The lines of the panels that come next, fetched into the L2 cache a part at a time.
+struct NextLines {
+  const std::byte* data;
+  std::int64_t bytes, panel_bytes;  // of a panel's part; from panel to panel
+  int panels;
+
+  void fetch(std::int64_t part, std::int64_t parts) const {
+    for (int p = 0; p < panels; ++p) {
+      const std::byte* lines = data + p * panel_bytes;
+      for (std::int64_t at = bytes * part / parts / kLineBytes * kLineBytes; at < bytes * (part + 1) / parts;
+           at += kLineBytes)
+        _mm_prefetch(reinterpret_cast<const char*>(lines + at), _MM_HINT_T1);
+    }
+  }
+};
+
+/// Adds the products of all tiles with `wide` to `sums` [block.num_rows, panels * 16].
+inline void multiply_rows(const ProductBlock& block, const WidePanels& wide, std::int64_t panel,
+                          const NextLines& next, float* sums) {
+  const RowTiles tiles{block.num_rows, kTileRows};
+  const std::int64_t last_output = (panel + wide.panels) * kPanelRows - 1;
+  for (std::int64_t t = 0; t < tiles.count(); ++t) {
+    const std::int64_t row = tiles.begin(t), num_rows = tiles.begin(t + 1) - row;
+    if (block.upper && last_output < block.diagonal + row)
+      break;  // this tile and the next lie below the diagonal
+    const float* rows = block.packed_rows + block.num_rows * wide.begin + row * (wide.end - wide.begin);
+    multiply_chunk(block.weight, wide, rows, num_rows, sums + row * wide.panels * kPanelRows);
+    next.fetch(t, tiles.count());
   }
 }
 
 // Packed rows that stay in the L2 cache while a whole panel goes by.
 inline constexpr std::int64_t kCachedFloats = 96 << 10;
 
-inline void multiply_many_rows(const ProductBlock& block, std::int64_t panel_begin, std::int64_t panel_end) {
-  const PanelView& weight = block.weight;
-  alignas(64) float widened[kTilePanels * kBlockColumns * kPanelRows];
-  alignas(64) float scales[kMostGroups * kTilePanels * kPanelRows];
-  // Memory likes whole panels one after the other; many rows like to meet all panels chunk by chunk.
-  const bool rows_are_cached = block.num_rows * weight.columns <= kCachedFloats;
-  const std::int64_t stripe = rows_are_cached ? kTilePanels : panel_end - panel_begin;
-  for (std::int64_t stripe_begin = panel_begin; stripe_begin < panel_end; stripe_begin += stripe) {
-    const std::int64_t stripe_end = std::min(panel_end, stripe_begin + stripe);
-    for (std::int64_t begin = 0; begin < weight.columns;) {
-      const std::int64_t end = chunk_end(weight, begin);
-      for (std::int64_t panel = stripe_begin; panel < stripe_end;) {
-        const int panels = stripe_end - panel >= kTilePanels ? kTilePanels : 1;
-        WidePanels wide{widened, (end - begin) * kPanelRows, begin, end, panels, scales};
-        if (weight.format == LineFormat::kF32) {
-          wide.values = reinterpret_cast<const float*>(weight.panel(panel)) + begin * kPanelRows;
-          wide.stride = weight.lines * kPanelRows;
-        } else {
-          for (int p = 0; p < panels; ++p)
-            with_format(weight.format, WidenPanel{weight, panel + p, begin, end, widened + p * wide.stride});
-        }
-        load_scales(weight, panel, panels, begin, end, scales);
-        multiply_rows(block, wide, panel * kPanelRows);
-        panel += panels;
+/// Panels that meet all rows chunk by chunk of columns.
+struct Stripe {
+  const ProductBlock& block;
+  std::int64_t panel_begin, panel_end;
+  float* widened;  // [kTilePanels][kBlockColumns, 16]
+  float* scales;   // [kMostGroups][kTilePanels * 16]
+  float* sums;     // [panels][num_rows, 16], zeros at first; kTilePanels panels together are [num_rows,
+                   // kTilePanels * 16]
+
+  int panels_at(std::int64_t panel) const { return panel_end - panel >= kTilePanels ? kTilePanels : 1; }
+  float* sums_of(std::int64_t panel) const {
+    return sums + (panel - panel_begin) * kPanelRows * block.num_rows;
+  }
+
+  WidePanels widen(std::int64_t panel, std::int64_t begin, std::int64_t end) const {
+    const PanelView& weight = block.weight;
+    const int panels = panels_at(panel);
+    load_scales(weight, panel, panels, begin, end, scales);
+    WidePanels wide{widened, (end - begin) * kPanelRows, begin, end, panels, scales};
+    if (weight.format == LineFormat::kF32) {
+      wide.values = reinterpret_cast<const float*>(weight.panel(panel)) + begin * kPanelRows;
+      wide.stride = weight.lines * kPanelRows;
+      return wide;
+    }
+    for (int p = 0; p < panels; ++p)
+      with_format(weight.format, WidenPanel{weight, panel + p, begin, end, widened + p * wide.stride});
+    return wide;
+  }
+
+  NextLines lines_after(std::int64_t panel, std::int64_t begin, std::int64_t end) const {
+    const PanelView& weight = block.weight;
+    std::int64_t next = panel + panels_at(panel);
+    if (next >= panel_end) {
+      next = panel_begin;
+      begin = end;
+      end = begin < weight.columns ? chunk_end(weight, begin) : begin;
+    }
+    const std::int64_t width = columns_per_line(weight.format);
+    return {weight.panel(next) + begin / width * kLineBytes, (end - begin) / width * kLineBytes,
+            weight.lines * kLineBytes, panels_at(next)};
+  }
+
+  void multiply() const {
+    for (std::int64_t begin = 0; begin < block.weight.columns;) {
+      const std::int64_t end = chunk_end(block.weight, begin);
+      for (std::int64_t panel = panel_begin; panel < panel_end; panel += panels_at(panel)) {
+        multiply_rows(block, widen(panel, begin, end), panel, lines_after(panel, begin, end), sums_of(panel));
       }
       begin = end;
     }
+    for (std::int64_t panel = panel_begin; panel < panel_end; panel += panels_at(panel))
+      write_sums(block, panel, panels_at(panel), sums_of(panel));
+  }
+};
+
+inline void multiply_many_rows(const ProductBlock& block, std::int64_t panel_begin, std::int64_t panel_end) {
+  alignas(64) float widened[kTilePanels * kBlockColumns * kPanelRows];
+  alignas(64) float scales[kMostGroups * kTilePanels * kPanelRows];
+  // Memory likes whole panels one after the other; many rows like to meet all panels before their next
+  // columns.
+  const bool rows_are_cached = block.num_rows * block.weight.columns <= kCachedFloats;
+  const std::int64_t width = rows_are_cached ? kTilePanels : panel_end - panel_begin;
+  std::vector<float> sums(static_cast<std::size_t>(width * kPanelRows * block.num_rows));
+  for (std::int64_t begin = panel_begin; begin < panel_end; begin += width) {
+    std::fill(sums.begin(), sums.end(), 0.0f);
+    Stripe{block, begin, std::min(panel_end, begin + width), widened, scales, sums.data()}.multiply();
   }
 }
 
 /// KernelTable::multiply.
 inline void multiply(const ProductBlock& block, std::int64_t panel_begin, std::int64_t panel_end) {
-  if (block.overwrite)
-    fill_with_bias(block, panel_begin * kPanelRows, std::min(panel_end * kPanelRows, block.weight.rows));
   if (block.num_rows <= kFusedRows && !block.upper) {
     multiply_fused(block, panel_begin, panel_end);
   } else {

@@ -5,17 +5,17 @@ namespace farthing::kernels::FARTHING_ISA_NAMESPACE {
 
 inline constexpr int kVecsPerPanel = kPanelRows / kLanes;
 
-/// y[r, c] = fma(scale[c], sum_k a[r, k] b[k, c], y[r, c]), the sum being one chain of fused multiply-adds.
-/// `a` is packed, [k, kRows], or if kStride > 0 has rows that are kStride floats apart. `b` is panels of [k,
-/// 16] that are `b_stride` floats apart. Columns from `columns` on are not touched.
+/// sums[r, c] = fma(scale[c], sum_k a[r, k] b[k, c], sums[r, c]), the sum over k being one chain of fused
+/// multiply-adds. `a` is packed, [k, kRows], or if kStride > 0 has rows that are kStride floats apart. `b` is
+/// panels of [k, 16] that are `b_stride` floats apart.
 template <int kRows, int kVecs, int kStride = 0>
 void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t b_stride, const float* scale,
-                   float* y, std::int64_t y_stride, std::int64_t columns) {
-  Vec sums[kRows][kVecs];
+                   float* sums, std::int64_t sums_stride) {
+  Vec chains[kRows][kVecs];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
-    for (int v = 0; v < kVecs; ++v) sums[r][v] = zero();
+    for (int v = 0; v < kVecs; ++v) chains[r][v] = zero();
   }
   for (std::int64_t i = 0; i < k; ++i) {
     Vec weights[kVecs];
@@ -27,26 +27,21 @@ void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t 
     for (int r = 0; r < kRows; ++r) {
       const Vec x = set(kStride == 0 ? a[i * kRows + r] : a[r * kStride + i]);
 #pragma GCC unroll 16
-      for (int v = 0; v < kVecs; ++v) sums[r][v] = fma(x, weights[v], sums[r][v]);
+      for (int v = 0; v < kVecs; ++v) chains[r][v] = fma(x, weights[v], chains[r][v]);
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v) {
-      float* out = y + r * y_stride + v * kLanes;
-      const std::int64_t left = columns - v * kLanes;
-      if (left >= kLanes) {
-        store(out, fma(load(scale + v * kLanes), sums[r][v], load(out)));
-      } else if (left > 0) {
-        store_first(out, fma(load(scale + v * kLanes), sums[r][v], load_first(out, left)), left);
-      }
+      float* out = sums + r * sums_stride + v * kLanes;
+      store(out, fma(load(scale + v * kLanes), chains[r][v], load(out)));
     }
   }
 }
 
 using TileFunction = void (*)(const float* a, std::int64_t k, const float* b, std::int64_t b_stride,
-                              const float* scale, float* y, std::int64_t y_stride, std::int64_t columns);
+                              const float* scale, float* sums, std::int64_t sums_stride);
 
 inline constexpr int kTilePanels = 2 / kVecsPerPanel;
 

@@ -1,5 +1,4 @@
 #include "kernels/cpu/intrinsics.h"
-#include "kernels/row_tiles.h"
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
