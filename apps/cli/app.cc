@@ -32,6 +32,16 @@ void watch_signals() {
 
 constexpr std::string_view kGeneralGroup = "every command";
 
+// What someone sees who types the name alone.
+constexpr std::string_view kFirstSteps =
+    "Farthing makes language and vision-language models small, proves that they still work, and runs them.\n"
+    "\n"
+    "  farthing quantize MODEL -o DIR                    a 4-bit copy\n"
+    "  farthing eval DIR --base MODEL --perplexity FILE  how close it is\n"
+    "  farthing run DIR \"Why is the sky blue?\"           one answer\n"
+    "\n"
+    "MODEL is a folder, or org/name in the Hugging Face cache. All commands: farthing --help\n";
+
 }  // namespace
 
 App::App() = default;
@@ -129,8 +139,11 @@ std::string App::overview() const {
 }
 
 int App::dispatch(std::span<const std::string> arguments) {
-  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" ||
-      (arguments[0] == "help" && arguments.size() == 1)) {
+  if (arguments.empty()) {
+    write(kFirstSteps);
+    return kDone;
+  }
+  if (arguments[0] == "--help" || arguments[0] == "-h" || (arguments[0] == "help" && arguments.size() == 1)) {
     write(overview());
     return kDone;
   }
@@ -168,7 +181,8 @@ int App::run(int argc, char** argv) {
   watch_signals();
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   // Known before the flags are, so that a mistake in them is reported as asked.
-  json_ = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+  const auto texts = std::find(arguments.begin(), arguments.end(), "--");
+  json_ = std::find(arguments.begin(), texts, "--json") != texts;
   try {
     apply_general_flags();
     return dispatch(arguments);

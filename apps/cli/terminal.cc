@@ -23,7 +23,9 @@ bool is_set(const char* variable) {
 }
 
 int columns_of(std::FILE* stream) {
-  if (is_set("COLUMNS")) return std::clamp(std::atoi(std::getenv("COLUMNS")), 20, 1000);
+  if (const char* columns = std::getenv("COLUMNS"); columns != nullptr && *columns != '\0') {
+    return std::clamp(std::atoi(columns), 20, 1000);
+  }
   winsize size{};
   if (::ioctl(::fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
   return 80;

@@ -8,8 +8,9 @@
 namespace farthing::kernels {
 namespace {
 
-// Rows that are packed together: with kBlockColumns columns they fill 256 KiB of the L2 cache.
-constexpr std::int64_t kBlockRows = 252;  // a multiple of the tile rows 14 and 6
+// Rows that are packed together: with kBlockColumns columns they fill 280 KiB of the L2 cache. A little more than 256,
+// so that such round numbers are one block.
+constexpr std::int64_t kBlockRows = 280;
 
 // Waking a thread costs as much as reading this many bytes or doing this many multiply-adds.
 constexpr std::int64_t kPieceBytes = 64 << 10;

@@ -34,7 +34,8 @@ std::size_t lines_in(const std::string& text) {
 }
 
 TEST(CommandLine, OverviewNamesEveryCommand) {
-  const Outcome outcome = run({});
+  EXPECT_THAT(run({}).out, HasSubstr("farthing quantize MODEL -o DIR"));
+  const Outcome outcome = run({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_THAT(outcome.err, IsEmpty());
   for (const char* command : {"quantize", "run", "chat", "forward", "eval", "bench", "inspect", "estimate",
