@@ -8,8 +8,8 @@
 namespace farthing::kernels {
 namespace {
 
-// Rows that are packed together: with kBlockColumns columns they fill 280 KiB of the L2 cache. A little more than 256,
-// so that such round numbers are one block.
+// Rows that are packed together: with kBlockColumns columns they fill 280 KiB of the L2 cache. A little more
+// than 256, so that such round numbers are one block.
 constexpr std::int64_t kBlockRows = 280;
 
 // Waking a thread costs as much as reading this many bytes or doing this many multiply-adds.

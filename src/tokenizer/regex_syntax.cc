@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/unicode.h"
 #include "tokenizer/unicode_scripts.h"
 
 namespace farthing::tokenizer {
@@ -161,6 +162,7 @@ class Translator {
 
   void next_element() {
     const char c = peek();
+    if (c == '{' && put_repetition()) return;
     if (c == '[') {
       ++position_;
       put_atom(read_class(0));
@@ -175,13 +177,12 @@ class Translator {
         atom_start_ = groups_.back();
         groups_.pop_back();
       }
-    } else if (c == '{' && put_repetition()) {
     } else if (std::string_view("?*+|").find(c) != std::string_view::npos) {
       ++position_;
       result_ += c;
     } else {
       std::size_t length = 1;  // keep the bytes of a character together, so that a repetition takes them all
-      while ((static_cast<unsigned char>(peek(length)) & 0xC0) == 0x80) ++length;
+      while (is_continuation_byte(peek(length))) ++length;
       put_atom(pattern_.substr(position_, length));
       position_ += length;
     }

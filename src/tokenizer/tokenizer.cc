@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "tokenizer/parts.h"
 #include "tokenizer/unicode.h"
@@ -114,24 +115,19 @@ class Encoder {
   std::vector<std::int32_t> ids_;
 };
 
-/// The names of the files in `directory`, for a message.
-std::string list_files(const std::filesystem::path& directory) {
+/// What `directory` holds, for a message.
+std::string describe_files(const std::filesystem::path& directory) {
   constexpr std::size_t kMaxListed = 20;
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  const std::size_t listed = std::min(names.size(), kMaxListed);
-  std::string text =
-      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(listed), ", "));
-  if (names.size() > listed) text += fmt::format(", and {} more", names.size() - listed);
-  return names.empty() ? "nothing" : text;
+  std::vector<std::string> names = list_files(directory);
+  if (names.empty()) return "no files";
+  const std::size_t count = names.size();
+  if (count > kMaxListed) names.resize(kMaxListed);
+  const std::string text = fmt::format("{}", fmt::join(names, ", "));
+  return count > kMaxListed ? fmt::format("{}, and {} more", text, count - kMaxListed) : text;
 }
 
 Tokenizer::Parts read_parts(const std::filesystem::path& directory, const TokenizerConfig& config) {
-  const auto has = [&](const char* name) { return std::filesystem::exists(directory / name); };
+  const auto has = [&](const char* name) { return path_exists(directory / name); };
   if (has("tokenizer.json")) return read_tokenizer_json(directory / "tokenizer.json", config);
   if (has("tokenizer.model")) return read_sentencepiece_model(directory / "tokenizer.model", config);
   if (has("tekken.json")) return read_tekken_json(directory / "tekken.json");
@@ -142,7 +138,7 @@ Tokenizer::Parts read_parts(const std::filesystem::path& directory, const Tokeni
   if (has("vocab.json")) missing = "merges.txt (or tokenizer.json or tokenizer.model)";
   if (has("merges.txt")) missing = "vocab.json (or tokenizer.json or tokenizer.model)";
   throw Error(Code::kNotFound, "no tokenizer in this folder",
-              {{"folder", directory.string()}, {"missing", missing}, {"there", list_files(directory)}},
+              {{"folder", directory.string()}, {"missing", missing}, {"there", describe_files(directory)}},
               "copy the tokenizer files of the original checkpoint here");
 }
 
@@ -151,7 +147,8 @@ Tokenizer::Parts read_parts(const std::filesystem::path& directory, const Tokeni
 Tokenizer::Tokenizer(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}
 
 Tokenizer Tokenizer::open(const std::filesystem::path& directory) {
-  FARTHING_REQUIRE(std::filesystem::is_directory(directory), Code::kNotFound, "no such folder",
+  std::error_code ignored;
+  FARTHING_REQUIRE(std::filesystem::is_directory(directory, ignored), Code::kNotFound, "no such folder",
                    {{"folder", directory.string()}});
   try {
     const TokenizerConfig config = read_tokenizer_config(directory);

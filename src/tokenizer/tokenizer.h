@@ -102,7 +102,8 @@ class StreamDecoder {
   std::string finish();
 
  private:
-  std::string decode(std::size_t count) const;
+  std::string decode(std::size_t begin, std::size_t end) const;
+  std::string pending_text() const;
 
   Tokenizer tokenizer_;
   DecodeOptions options_;

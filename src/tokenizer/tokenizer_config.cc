@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/directory.h"
 #include "base/file.h"
 #include "tokenizer/json_fields.h"
 #include "tokenizer/json_tables.h"
@@ -17,7 +18,7 @@ namespace {
 constexpr double kUnlimited = 1e18;
 
 Json read_if_present(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return Json::object();
+  if (!path_exists(file)) return Json::object();
   Json tree = parse_json_tree(read_text(file), file.string());
   FARTHING_REQUIRE(tree.is_object(), Code::kCorruptData, "expected a JSON object", {{"file", file.string()}});
   return tree;

@@ -123,6 +123,7 @@ Value get_slice(Runtime& runtime, const Value& value, const Value& begin, const 
       append_code_point(out, characters[at]);
     return Value::text(std::move(out), text->markup);
   }
+  if (value.as_dict()) fail("unhashable type: 'slice'");
   const Sequence* sequence = value.as_sequence();
   if (!sequence || sequence->flavor > Sequence::Flavor::kRange)
     fail("'{}' object is not subscriptable", type_name(value));

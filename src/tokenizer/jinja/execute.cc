@@ -194,7 +194,6 @@ Interpreter::Flow Interpreter::run_loop(const For& node, const Value& iterable, 
                                         const std::shared_ptr<Scope>& outer) {
   Loop::Recursion recursion;
   if (node.recursive) {
-    runtime_.arena.keep(outer, runtime_.budget);
     recursion = [this, &node, outer](const Value& items, int inner_depth) {
       std::string text;
       std::string* output = std::exchange(output_, &text);
@@ -211,16 +210,19 @@ Interpreter::Flow Interpreter::run_loop(const For& node, const Value& iterable, 
   const auto length = node.condition ? std::nullopt : length_of(iterable);
   const auto loop =
       std::make_shared<Loop>(iterable, selected(node, iterable, outer), length, depth, std::move(recursion));
-  bool any = false;
+  bool finished_one =
+      false;  // an iteration cut short by break or continue does not count, as in Jinja itself
   while (loop->advance()) {
-    any = true;
     runtime_.budget.step();
     const InScope inner(*this, std::make_shared<Scope>(outer));
     scope_->set("loop", Value::object(loop));
     assign(node.target, loop->item());
-    if (execute(node.body) == Flow::kBreak) break;
+    const Flow flow = execute(node.body);
+    finished_one = finished_one || flow == Flow::kNormal;
+    if (flow == Flow::kBreak) break;
   }
-  if (any) return Flow::kNormal;
+  loop->finish();
+  if (finished_one) return Flow::kNormal;
   const InScope inner(*this, std::make_shared<Scope>(outer));
   return execute(node.otherwise);
 }

@@ -167,7 +167,9 @@ class PercentFormatter {
     return sequence &&
            (sequence->flavor == Sequence::Flavor::kTuple || sequence->flavor == Sequence::Flavor::kGroup);
   }
-  void parse_field();
+  void field();
+  std::optional<Value> named_value();
+  Spec parse_spec();
   Value next_value();
   int number_or_star(int limit);
   std::string convert(const Value& value, Spec spec);
@@ -189,11 +191,13 @@ std::string PercentFormatter::run() {
     const std::size_t percent = std::min(text.find('%', at_), text.size());
     out_ += text.substr(at_, percent - at_);
     at_ = percent + 1;
-    if (percent < text.size()) parse_field();
+    if (percent < text.size()) field();
     budget_.step();
   }
-  const bool left_over = values_are_tuple() ? used_ < values_.as_sequence()->items.size()
-                                            : used_ == 0 && !values_.as_dict() && !values_.as_sequence();
+  // Like Python, complain about a single value left over only if it cannot be subscripted.
+  const bool subscriptable = values_.as_dict() || values_.as_sequence() || values_.is_undefined();
+  const bool left_over =
+      values_are_tuple() ? used_ < values_.as_sequence()->items.size() : used_ == 0 && !subscriptable;
   if (left_over && !by_name_) fail("not all arguments converted during string formatting");
   return std::move(out_);
 }
@@ -218,44 +222,57 @@ int PercentFormatter::number_or_star(int limit) {
   return static_cast<int>(*number);
 }
 
-void PercentFormatter::parse_field() {
+// The value of a %(name)s, if this is one.
+std::optional<Value> PercentFormatter::named_value() {
   const std::string& text = pattern_.bytes;
-  std::optional<Value> named;
-  if (at_ < text.size() && text[at_] == '(') {
-    const std::size_t close = text.find(')', at_);
-    if (close == std::string::npos) fail("incomplete format key");
-    const Dict* dict = values_.as_dict();
-    if (!dict) fail("format requires a mapping");
-    const std::string key = text.substr(at_ + 1, close - at_ - 1);
-    const Value* value = dict->find(key, budget_);
-    if (!value) fail("'{}'", key);
-    named = *value;
-    by_name_ = true;
-    at_ = close + 1;
-  }
+  if (at_ >= text.size() || text[at_] != '(') return {};
+  const std::size_t close = text.find(')', at_);
+  if (close == std::string::npos) fail("incomplete format key");
+  const Dict* dict = values_.as_dict();
+  if (!dict) fail("format requires a mapping");
+  const std::string key = text.substr(at_ + 1, close - at_ - 1);
+  const Value* value = dict->find(key, budget_);
+  if (!value) fail("'{}'", key);
+  by_name_ = true;
+  at_ = close + 1;
+  return *value;
+}
+
+// Flags, width, precision and type.
+Spec PercentFormatter::parse_spec() {
+  const std::string& text = pattern_.bytes;
+  const auto at_one_of = [&](std::string_view set) {
+    return at_ < text.size() && set.find(text[at_]) != std::string_view::npos;
+  };
   Spec spec;
   bool zero = false;
-  for (; at_ < text.size() && std::string_view("-+ #0").find(text[at_]) != std::string_view::npos; ++at_) {
+  for (; at_one_of("-+ #0"); ++at_) {
     if (text[at_] == '-') spec.align = '<';
     if (text[at_] == '+' || (text[at_] == ' ' && spec.sign == '-')) spec.sign = text[at_];
     if (text[at_] == '#') spec.alternate = true;
     if (text[at_] == '0') zero = true;
   }
   spec.width = number_or_star(kMaxWidth);
-  if (at_ < text.size() && text[at_] == '.') {
+  if (at_one_of(".")) {
     ++at_;
     spec.precision = number_or_star(kMaxDigits);
   }
-  while (at_ < text.size() && std::string_view("hlL").find(text[at_]) != std::string_view::npos) ++at_;
+  while (at_one_of("hlL")) ++at_;
   if (at_ >= text.size()) fail("incomplete format");
   spec.type = text[at_++];
-  if (spec.type == '%') {
-    out_ += '%';
-    return;
-  }
   if (zero && spec.align == 0 && std::string_view("srac").find(spec.type) == std::string_view::npos) {
     spec.fill = '0';
     spec.align = '=';
+  }
+  return spec;
+}
+
+void PercentFormatter::field() {
+  const std::optional<Value> named = named_value();
+  const Spec spec = parse_spec();
+  if (spec.type == '%') {
+    out_ += '%';
+    return;
   }
   budget_.charge(static_cast<std::size_t>(spec.width));
   const std::string converted = convert(named ? *named : next_value(), spec);
@@ -329,6 +346,7 @@ class BraceFormatter {
 
 // The end of the field that starts after a brace: its closing brace, with nested ones skipped.
 std::size_t closing_brace(std::string_view pattern, std::size_t at) {
+  if (at == pattern.size()) fail("Single '{{' encountered in format string");
   for (int open = 1; at < pattern.size(); ++at) {
     if (pattern[at] == '{') ++open;
     if (pattern[at] == '}' && --open == 0) return at;
@@ -396,8 +414,7 @@ Value BraceFormatter::first_value(std::string_view name) {
   std::size_t at = 0;
   const std::size_t index =
       name.empty() ? next_++ : static_cast<std::size_t>(parse_number(name, at, kMaxWidth));
-  if (index >= arguments_.positional.size())
-    fail("Replacement index {} out of range for positional args tuple", index);
+  if (index >= arguments_.positional.size()) fail("tuple index out of range");
   return arguments_.positional[index];
 }
 

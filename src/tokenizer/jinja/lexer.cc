@@ -52,6 +52,7 @@ class Lexer {
   /// Moves on by `count` bytes and returns them.
   std::string_view take(std::size_t count);
   void skip_spaces();
+  std::size_t find_tag() const;
   void emit_data(std::string_view text, char sign, bool is_variable);
   void end_tag(char sign, std::string_view closing, bool trims);
 
@@ -62,7 +63,7 @@ class Lexer {
   bool close_tag(TokenKind end, std::string_view closing);
 
   void expression_token();
-  bool number();
+  void number();
   std::size_t digits(std::size_t from) const;
   void string();
   void string_escape(std::string_view text, std::size_t& i, std::string& out) const;
@@ -87,15 +88,22 @@ void Lexer::skip_spaces() {
   take(rest().size() - strip(rest(), nullptr, Side::kLeft).size());
 }
 
+// Where the next tag begins; the size of the source if there is none.
+std::size_t Lexer::find_tag() const {
+  for (std::size_t brace = source_.find('{', at_); brace != std::string::npos;
+       brace = source_.find('{', brace + 1)) {
+    if (brace + 1 < source_.size() &&
+        std::string_view("{%#").find(source_[brace + 1]) != std::string_view::npos)
+      return brace;
+  }
+  return source_.size();
+}
+
 std::vector<Token> Lexer::run() {
   while (at_ < source_.size()) {
-    std::size_t begin = source_.find('{', at_);
-    while (begin + 1 < source_.size() &&
-           std::string_view("{%#").find(source_[begin + 1]) == std::string_view::npos)
-      begin = source_.find('{', begin + 1);
-    if (begin >= source_.size() || begin + 1 >= source_.size()) {
+    const std::size_t begin = find_tag();
+    if (begin == source_.size()) {
       emit(TokenKind::kData, std::string(rest()));
-      take(rest().size());
       break;
     }
     const std::size_t sign_at = begin + 2;
@@ -203,11 +211,11 @@ bool Lexer::close_tag(TokenKind end, std::string_view closing) {
 
 void Lexer::expression_token() {
   const char c = source_[at_];
-  if (is_digit_char(c) && number()) return;
-  if (is_name_char(c)) {
+  if (is_digit_char(c)) {
+    number();
+  } else if (is_name_char(c)) {
     std::size_t length = 0;
     while (length < rest().size() && is_name_char(rest()[length])) ++length;
-    if (is_digit_char(c)) fail("Invalid character in identifier");
     emit(TokenKind::kName, std::string(rest().substr(0, length)));
     take(length);
   } else if (c == '"' || c == '\'') {
@@ -227,7 +235,7 @@ std::size_t Lexer::digits(std::size_t from) const {
   return end;
 }
 
-bool Lexer::number() {
+void Lexer::number() {
   const auto letter = [&](std::size_t i) {
     return i < source_.size() ? static_cast<char>(source_[i] | 0x20) : '\0';
   };
@@ -254,7 +262,6 @@ bool Lexer::number() {
   }
   emit(is_float ? TokenKind::kFloat : TokenKind::kInteger, std::string(rest().substr(0, end - at_)));
   take(end - at_);
-  return true;
 }
 
 void Lexer::string() {

@@ -58,12 +58,20 @@ const std::optional<Value>& Loop::peek() {
   return after_;
 }
 
+void Loop::finish() {
+  next_ = [] { return std::optional<Value>(); };
+  recursion_ = nullptr;
+}
+
 std::int64_t Loop::length(Budget& budget) {
   if (!length_) {
-    const Value rest = Value::list(drain(Value::generator({next_, 0}), budget));
-    length_ = static_cast<std::size_t>(index_ + 1) + rest.as_sequence()->items.size() +
-              (has_after_ && after_ ? 1 : 0);
-    next_ = iterate(rest);
+    std::vector<Value> rest;
+    while (auto item = next_()) {
+      budget.charge(2 * sizeof(Value));
+      rest.push_back(std::move(*item));
+    }
+    length_ = static_cast<std::size_t>(index_ + 1) + rest.size() + (has_after_ && after_ ? 1 : 0);
+    next_ = iterate(Value::list(std::move(rest)));
   }
   return static_cast<std::int64_t>(*length_);
 }

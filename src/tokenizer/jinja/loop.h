@@ -23,6 +23,9 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
   /// Moves to the next item; false at the end.
   bool advance();
   const Value& item() const { return *current_; }
+  /// Lets go of the iterable and the scopes around; a template may keep the variable longer than its loop
+  /// runs.
+  void finish();
 
   std::string_view type_name() const override { return "LoopContext"; }
   std::string describe(Budget& budget) const override;

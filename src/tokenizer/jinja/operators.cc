@@ -76,11 +76,6 @@ bool same_class(const Sequence& left, const Sequence& right) {
   return left.flavor == right.flavor || (is_tuple(left) && is_tuple(right));
 }
 
-void require_hashable(const Value& key) {
-  const Sequence* sequence = key.as_sequence();
-  if (key.as_dict() || (sequence && !is_tuple(*sequence))) fail("unhashable type: '{}'", type_name(key));
-}
-
 bool equal_items(const std::vector<Value>& left, const std::vector<Value>& right, Budget& budget) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                     [&](const Value& a, const Value& b) { return equal(a, b, budget); });
@@ -253,12 +248,16 @@ Value float_arithmetic(BinaryOperator op, double left, double right) {
       return Value::real(std::floor(left / right));
     case BinaryOperator::kPower:
       if (left < 0 && right != std::floor(right)) fail("a negative number has no real power of that kind");
-      return Value::real(std::pow(left, right));
-    case BinaryOperator::kModulo:
       break;
+    case BinaryOperator::kModulo: {
+      const double rest = std::fmod(left, right);
+      if (rest == 0) return Value::real(std::copysign(0.0, right));
+      return Value::real((rest < 0) != (right < 0) ? rest + right : rest);
+    }
   }
-  const double rest = std::fmod(left, right);
-  return Value::real(rest != 0 && (rest < 0) != (right < 0) ? rest + right : rest);
+  const double power = std::pow(left, right);
+  if (std::isinf(power) && std::isfinite(left) && std::isfinite(right)) fail("Numerical result out of range");
+  return Value::real(power);
 }
 
 }  // namespace
@@ -413,6 +412,13 @@ std::optional<std::size_t> length_of(const Value& value) {
     default:
       return {};
   }
+}
+
+void require_hashable(const Value& key) {
+  const Sequence* sequence = key.as_sequence();
+  const bool mutable_sequence =
+      sequence && !is_tuple(*sequence) && sequence->flavor != Sequence::Flavor::kRange;
+  if (key.as_dict() || mutable_sequence) fail("unhashable type: '{}'", type_name(key));
 }
 
 const Value* find_key(const Dict& dict, const Value& key, Budget& budget) {

@@ -35,6 +35,9 @@ std::optional<std::size_t> length_of(const Value& value);
 /// list.
 Value make_dict(std::vector<std::pair<Value, Value>> entries, Budget& budget);
 
+/// Throws Failure for what cannot be the key of a dict, as a list.
+void require_hashable(const Value& key);
+
 /// The value under `key`, or null. Throws Failure for a key that cannot be hashed.
 const Value* find_key(const Dict& dict, const Value& key, Budget& budget);
 

@@ -247,6 +247,7 @@ Value unique(Runtime& runtime, const Value& self, const Bound& arguments) {
                    seen = std::vector<Value>()]() mutable -> std::optional<Value> {
                     while (auto item = next()) {
                       const Value key = sort_key(runtime, *item, attribute, case_sensitive);
+                      require_hashable(key);
                       const bool known = std::any_of(seen.begin(), seen.end(), [&](const Value& other) {
                         return equal(other, key, runtime.budget);
                       });

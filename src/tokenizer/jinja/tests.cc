@@ -1,6 +1,4 @@
 // The tests behind `is`, as in `{% if content is string %}`.
-#include <algorithm>
-
 #include "tokenizer/jinja/builtin.h"
 #include "tokenizer/jinja/operators.h"
 #include "tokenizer/jinja/print.h"
@@ -76,14 +74,9 @@ Value divisibleby(Runtime& runtime, const Value& self, const Bound& arguments) {
   return Value::boolean(equal(rest, Value::integer(0), runtime.budget));
 }
 
-template <bool (*Holds)(char32_t)>
-Value all_cased_are(Runtime& runtime, const Value& self, const Bound&) {
-  bool any = false;
-  for (const char32_t c : code_points(str(self, runtime.budget))) {
-    if (is_cased(c) && !Holds(c)) return Value::boolean(false);
-    any = any || is_cased(c);
-  }
-  return Value::boolean(any);
+template <bool (*Holds)(std::string_view)>
+Value text_is(Runtime& runtime, const Value& self, const Bound&) {
+  return Value::boolean(Holds(str(self, runtime.budget)));
 }
 
 Value sameas(Runtime&, const Value& self, const Bound& arguments) {
@@ -113,7 +106,7 @@ const std::vector<Builtin>& tests() {
       {"in", {"seq"}, 1, compared<Comparator::kIn>},
       {"integer", {}, 0, test<is_integer>},
       {"iterable", {}, 0, test<is_iterable>},
-      {"lower", {}, 0, all_cased_are<is_lower>},
+      {"lower", {}, 0, text_is<is_all_lower>},
       {"mapping", {}, 0, test<is_mapping>},
       {"none", {}, 0, test<is_none>},
       {"number", {}, 0, test<is_number>},
@@ -124,7 +117,7 @@ const std::vector<Builtin>& tests() {
       {"test", {}, 0, names_test},
       {"true", {}, 0, test<is_true>},
       {"undefined", {}, 0, test<is_undefined>},
-      {"upper", {}, 0, all_cased_are<is_upper>},
+      {"upper", {}, 0, text_is<is_all_upper>},
       // Comparisons go by several names, symbols included: select('==', 1).
       {"==", {"other"}, 1, compared<Comparator::kEqual>},
       {"eq", {"other"}, 1, compared<Comparator::kEqual>},

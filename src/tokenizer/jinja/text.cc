@@ -52,7 +52,7 @@ void append_upper(std::u32string& out, char32_t code_point) {
 void append_title(std::u32string& out, char32_t code_point) {
   std::u32string folded = is_lower(code_point) ? fold(code_point) : std::u32string(1, code_point);
   const char32_t title = simple_title(code_point);
-  if (folded.size() == 1 || title != code_point) {
+  if (folded.size() == 1 || category(title) == UTF8PROC_CATEGORY_LT) {
     out += title;
   } else {
     folded[0] = simple_upper(folded[0]);
@@ -71,6 +71,13 @@ void append_lower(std::u32string& out, std::u32string_view text, std::size_t i) 
   } else {
     out += simple_lower(code_point);
   }
+}
+
+template <typename Holds>
+bool cased_are_all(std::string_view text, Holds holds) {
+  const std::u32string all = code_points(text);
+  return std::any_of(all.begin(), all.end(), is_cased) &&
+         std::all_of(all.begin(), all.end(), [&](char32_t c) { return !is_cased(c) || holds(c); });
 }
 
 bool is_line_end(char32_t c) {
@@ -183,6 +190,13 @@ bool is_lower(char32_t c) {
 }
 bool is_cased(char32_t c) {
   return is_upper(c) || is_lower(c) || category(c) == UTF8PROC_CATEGORY_LT;
+}
+
+bool is_all_upper(std::string_view text) {
+  return cased_are_all(text, is_upper);
+}
+bool is_all_lower(std::string_view text) {
+  return cased_are_all(text, is_lower);
 }
 
 std::string to_upper(std::string_view text) {

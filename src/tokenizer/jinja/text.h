@@ -35,6 +35,9 @@ bool is_numeric(char32_t code_point);    // str.isnumeric
 bool is_upper(char32_t code_point);
 bool is_lower(char32_t code_point);
 bool is_cased(char32_t code_point);
+/// str.isupper, str.islower: some cased code points, and all of them of that case.
+bool is_all_upper(std::string_view text);
+bool is_all_lower(std::string_view text);
 
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);

@@ -117,29 +117,32 @@ Value indent(Runtime& runtime, const Value& self, const Bound& arguments) {
 }
 
 Value truncate(Runtime&, const Value& self, const Bound& arguments) {
-  if (!self.is_text()) fail("object of type '{}' has no len()", type_name(self));
+  const auto full_length = length_of(self);
+  if (!full_length) fail("object of type '{}' has no len()", type_name(self));
   const std::int64_t length = arguments.integer(0, 255);
   const std::string end = arguments.text(2, "...");
   const std::int64_t leeway = arguments.has(3) ? arguments.integer(3) : 5;
   const auto end_length = static_cast<std::int64_t>(text_length(end));
   if (length < end_length) fail("expected length >= {}, got {}", end_length, length);
   if (leeway < 0) fail("expected leeway >= 0, got {}", leeway);
-  const std::string& text = self.as_text()->bytes;
-  const auto size = static_cast<std::int64_t>(text_length(text));
+  const auto size = static_cast<std::int64_t>(*full_length);
   if (size <= length || size - length <= leeway) return self;
+  if (!self.is_text()) fail("a {} cannot be truncated", type_name(self));
+  const std::string& text = self.as_text()->bytes;
   std::string_view kept = slice_text(text, 0, static_cast<std::size_t>(length - end_length));
   if (!arguments.truth(1)) kept = kept.substr(0, kept.rfind(' '));
   return Value::text(std::string(kept) + (is_markup(self) ? escape_html(end) : end), is_markup(self));
 }
 
 Value wordwrap(Runtime& runtime, const Value& self, const Bound& arguments) {
+  if (!self.is_text()) fail("'{}' object has no attribute 'splitlines'", type_name(self));
   const std::int64_t width = arguments.integer(0, 79);
   if (width <= 0) fail("invalid width {} (must be > 0)", width);
   const WrapStyle style{static_cast<std::size_t>(width), arguments.truth(1, true), arguments.truth(3, true)};
   const std::string separator = arguments.has(2) ? arguments.text(2) : "\n";
   std::string out;
   bool first = true;
-  for (const std::string_view paragraph : split_lines(str(self, runtime.budget), false)) {
+  for (const std::string_view paragraph : split_lines(self.as_text()->bytes, false)) {
     std::vector<std::string> lines = wrap_words(paragraph, style);
     if (lines.empty()) lines.emplace_back();
     for (const std::string& line : lines) {

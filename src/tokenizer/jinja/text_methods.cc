@@ -4,6 +4,7 @@
 #include "tokenizer/jinja/builtin.h"
 #include "tokenizer/jinja/format.h"
 #include "tokenizer/jinja/operators.h"
+#include "tokenizer/jinja/print.h"
 #include "tokenizer/jinja/text.h"
 
 namespace farthing::tokenizer::jinja {
@@ -73,21 +74,23 @@ Value replace(Runtime& runtime, const Value& self, const Bound& arguments) {
                                   static_cast<long>(arguments.integer(2, -1)), runtime.budget));
 }
 
+// Text that is marked safe prints and escapes what it joins.
 Value join(Runtime& runtime, const Value& self, const Bound& arguments) {
   const bool markup = self.as_text()->markup;
+  const auto joined = [&](const Value& item, std::size_t index) {
+    if (!markup && !item.is_text())
+      fail("sequence item {}: expected str instance, {} found", index, type_name(item));
+    const std::string text = str(item, runtime.budget);
+    return markup && !(item.is_text() && item.as_text()->markup) ? escape_html(text) : text;
+  };
   std::string out;
-  bool first = true;
   const Iterator next = iterate(arguments.value(0));
+  std::size_t index = 0;
   while (const auto item = next()) {
-    const Text* text = item->as_text();
-    if (!text && !markup) fail("sequence item: expected str instance, {} found", type_name(*item));
-    const std::string piece =
-        (first ? "" : bytes(self)) + (!text                     ? ""
-                                      : markup && !text->markup ? escape_html(text->bytes)
-                                                                : text->bytes);
+    const std::string piece = index == 0 ? joined(*item, index) : bytes(self) + joined(*item, index);
     runtime.budget.charge(piece.size() + sizeof(Value));
     out += piece;
-    first = false;
+    ++index;
   }
   return Value::text(std::move(out));
 }
@@ -255,15 +258,9 @@ Value isprintable(Runtime&, const Value& self, const Bound&) {
   return Value::boolean(std::all_of(characters.begin(), characters.end(), is_printable));
 }
 
-// Some cased characters, and all of them of that case.
-template <bool (*Holds)(char32_t)>
-Value all_cased_are(Runtime&, const Value& self, const Bound&) {
-  bool any = false;
-  for (const char32_t c : code_points(bytes(self))) {
-    if (is_cased(c) && !Holds(c)) return Value::boolean(false);
-    any = any || is_cased(c);
-  }
-  return Value::boolean(any);
+template <bool (*Holds)(std::string_view)>
+Value text_is(Runtime&, const Value& self, const Bound&) {
+  return Value::boolean(Holds(bytes(self)));
 }
 
 Value istitle(Runtime&, const Value& self, const Bound&) {
@@ -304,12 +301,12 @@ const std::vector<Builtin>& text_methods() {
       {"isdecimal", {}, 0, all_are<is_decimal>},
       {"isdigit", {}, 0, all_are<is_digit>},
       {"isidentifier", {}, 0, isidentifier},
-      {"islower", {}, 0, all_cased_are<is_lower>},
+      {"islower", {}, 0, text_is<is_all_lower>},
       {"isnumeric", {}, 0, all_are<is_numeric>},
       {"isprintable", {}, 0, isprintable},
       {"isspace", {}, 0, all_are<is_space>},
       {"istitle", {}, 0, istitle},
-      {"isupper", {}, 0, all_cased_are<is_upper>},
+      {"isupper", {}, 0, text_is<is_all_upper>},
       {"join", {"iterable"}, 1, join},
       {"ljust", {"width", "fillchar"}, 1, ljust},
       {"lower", {}, 0, changed<to_lower>},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/error.h"
 #include "tokenizer/jinja/object.h"
 
 namespace farthing::tokenizer::jinja {
@@ -17,7 +18,9 @@ Value from_json_number(const Json& json) {
 }
 
 Value from_json_below(const Json& json, int depth) {
-  if (depth > Value::kMaxNesting) fail("values nest more than {} deep", Value::kMaxNesting);
+  FARTHING_REQUIRE(depth < Value::kMaxNesting || !json.is_structured(), Code::kInvalidArgument,
+                   "the messages nest too deeply for a chat template", {{"limit", Value::kMaxNesting}},
+                   "flatten them");
   if (json.is_object()) {
     std::vector<std::pair<Value, Value>> entries;
     entries.reserve(json.size());

@@ -67,6 +67,7 @@ class Value {
   static Value dict(std::vector<std::pair<Value, Value>> entries);
   static Value generator(Generator generator);
   static Value object(std::shared_ptr<Object> object) { return Value(Data(std::move(object))); }
+  /// Throws Error (kInvalidArgument) when it nests deeper than kMaxNesting.
   static Value from_json(const Json& json);
 
   Kind kind() const { return static_cast<Kind>(data_.index()); }
