@@ -1,6 +1,6 @@
 // Writes a checkpoint with random weights in the shape of Llama-3.2-1B (1.24 B parameters, 2.4 GB of bf16,
-// tied head), to measure memory and time of quantizing something large without downloading it. Usage:
-// random_llama OUT TOKENIZER_DIR [layers]
+// tied head), or a smaller one, to measure memory and time of quantizing something large without downloading
+// it.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,8 +15,15 @@ namespace {
 
 using namespace farthing;
 
-constexpr std::int64_t kHidden = 2048, kIntermediate = 8192, kHeads = 32, kKeyValueHeads = 8, kHeadDim = 64,
-                       kVocabulary = 128256;
+constexpr std::int64_t kHeadDim = 64;
+
+struct Sizes {
+  std::int64_t layers = 16, hidden = 2048, vocabulary = 128256;
+
+  std::int64_t intermediate() const { return 4 * hidden; }
+  std::int64_t heads() const { return hidden / kHeadDim; }
+  std::int64_t key_value_heads() const { return heads() / 4; }
+};
 
 // xorshift64*: fast, and the same file everywhere.
 struct Generator {
@@ -37,30 +44,30 @@ struct Generator {
   }
 };
 
-std::vector<checkpoint::TensorPlan> tensors_of(std::int64_t layers) {
+std::vector<checkpoint::TensorPlan> tensors_of(const Sizes& sizes) {
   std::vector<checkpoint::TensorPlan> plan = {
-      {"model.embed_tokens.weight", DType::kBF16, {kVocabulary, kHidden}}};
-  for (std::int64_t i = 0; i < layers; ++i) {
+      {"model.embed_tokens.weight", DType::kBF16, {sizes.vocabulary, sizes.hidden}}};
+  for (std::int64_t i = 0; i < sizes.layers; ++i) {
     const std::string block = fmt::format("model.layers.{}.", i);
     const auto linear = [&](const char* name, std::int64_t out, std::int64_t in) {
       plan.push_back({block + name + ".weight", DType::kBF16, {out, in}});
     };
-    linear("self_attn.q_proj", kHeads * kHeadDim, kHidden);
-    linear("self_attn.k_proj", kKeyValueHeads * kHeadDim, kHidden);
-    linear("self_attn.v_proj", kKeyValueHeads * kHeadDim, kHidden);
-    linear("self_attn.o_proj", kHidden, kHeads * kHeadDim);
-    linear("mlp.gate_proj", kIntermediate, kHidden);
-    linear("mlp.up_proj", kIntermediate, kHidden);
-    linear("mlp.down_proj", kHidden, kIntermediate);
-    plan.push_back({block + "input_layernorm.weight", DType::kBF16, {kHidden}});
-    plan.push_back({block + "post_attention_layernorm.weight", DType::kBF16, {kHidden}});
+    linear("self_attn.q_proj", sizes.heads() * kHeadDim, sizes.hidden);
+    linear("self_attn.k_proj", sizes.key_value_heads() * kHeadDim, sizes.hidden);
+    linear("self_attn.v_proj", sizes.key_value_heads() * kHeadDim, sizes.hidden);
+    linear("self_attn.o_proj", sizes.hidden, sizes.heads() * kHeadDim);
+    linear("mlp.gate_proj", sizes.intermediate(), sizes.hidden);
+    linear("mlp.up_proj", sizes.intermediate(), sizes.hidden);
+    linear("mlp.down_proj", sizes.hidden, sizes.intermediate());
+    plan.push_back({block + "input_layernorm.weight", DType::kBF16, {sizes.hidden}});
+    plan.push_back({block + "post_attention_layernorm.weight", DType::kBF16, {sizes.hidden}});
   }
-  plan.push_back({"model.norm.weight", DType::kBF16, {kHidden}});
+  plan.push_back({"model.norm.weight", DType::kBF16, {sizes.hidden}});
   return plan;
 }
 
-void write_weights(const std::filesystem::path& directory, std::int64_t layers) {
-  const auto plan = tensors_of(layers);
+void write_weights(const std::filesystem::path& directory, const Sizes& sizes) {
+  const auto plan = tensors_of(sizes);
   checkpoint::CheckpointWriter writer(directory, plan);
   Generator generator;
   for (const auto& tensor : plan) {
@@ -81,17 +88,17 @@ void write_weights(const std::filesystem::path& directory, std::int64_t layers) 
   writer.finish();
 }
 
-Json config_of(std::int64_t layers) {
+Json config_of(const Sizes& sizes) {
   return {{"architectures", {"LlamaForCausalLM"}},
           {"model_type", "llama"},
           {"dtype", "bfloat16"},
-          {"hidden_size", kHidden},
-          {"intermediate_size", kIntermediate},
-          {"num_hidden_layers", layers},
-          {"num_attention_heads", kHeads},
-          {"num_key_value_heads", kKeyValueHeads},
+          {"hidden_size", sizes.hidden},
+          {"intermediate_size", sizes.intermediate()},
+          {"num_hidden_layers", sizes.layers},
+          {"num_attention_heads", sizes.heads()},
+          {"num_key_value_heads", sizes.key_value_heads()},
           {"head_dim", kHeadDim},
-          {"vocab_size", kVocabulary},
+          {"vocab_size", sizes.vocabulary},
           {"max_position_embeddings", 8192},
           {"rms_norm_eps", 1e-5},
           {"rope_theta", 500000.0},
@@ -104,19 +111,22 @@ Json config_of(std::int64_t layers) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: random_llama OUT TOKENIZER_DIR [layers]\n");
+    std::fprintf(stderr, "usage: random_llama OUT TOKENIZER_DIR [layers [hidden [vocabulary]]]\n");
     return 2;
   }
   try {
     const std::filesystem::path directory = argv[1];
-    const std::int64_t layers = argc > 3 ? std::atoll(argv[3]) : 16;
+    Sizes sizes;
+    if (argc > 3) sizes.layers = std::atoll(argv[3]);
+    if (argc > 4) sizes.hidden = std::atoll(argv[4]);
+    if (argc > 5) sizes.vocabulary = std::atoll(argv[5]);
     std::filesystem::create_directories(directory);
-    write_weights(directory, layers);
+    write_weights(directory, sizes);
     for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
       std::filesystem::copy_file(std::filesystem::path(argv[2]) / name, directory / name,
                                  std::filesystem::copy_options::overwrite_existing);
     }
-    write_text_atomically(directory / "config.json", config_of(layers).dump(2) + "\n");
+    write_text_atomically(directory / "config.json", config_of(sizes).dump(2) + "\n");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

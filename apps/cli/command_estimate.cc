@@ -103,10 +103,15 @@ void add_estimate(App& app) {
   app.command("estimate", "memory, disk and time before any work")
       .example("farthing estimate models/tiny-llava-21m")
       .example("farthing estimate ./Llama-3.2-1B --scheme W4A16 --context 32K --memory 8GiB")
+      .example("farthing estimate ./Llama-3.2-1B --method gptq --samples 32 --sequence-length 512")
       .example("farthing estimate --parameters 6B --bits 16")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache",
                   Command::Presence::kOptional)
       .option("--scheme", "NAME", options->estimate.scheme, "as if quantized so: W4A16, W8A16 ...")
+      .option("--method", "NAME", options->estimate.method, "of quantizing: auto (default), gptq, rtn ...")
+      .option("--samples", "N", options->estimate.samples, "calibration samples (128)")
+      .option("--sequence-length", "N", options->estimate.sequence_length,
+              "tokens of every sample; without it, the built-in set's")
       .option("--context", "N", options->estimate.context,
               "tokens of prompt and answer (the model's own, at most 4096)")
       .option("--memory", "SIZE", read_bytes(options->memory, memory_facts().total_bytes),

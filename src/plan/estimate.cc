@@ -35,8 +35,14 @@ std::size_t text_length(const Json& content) {
   return sum;
 }
 
-// About how long the built-in samples are: four letters to a token, and a token for each patch of a picture.
-std::vector<std::int64_t> builtin_lengths(const nn::ModelSpec& spec) {
+// The samples asked for, all as long as they may be; else about how long the built-in ones are: four letters
+// to a token, and a token for each patch of a picture.
+std::vector<std::int64_t> sample_lengths(const nn::ModelSpec& spec, const EstimateOptions& options) {
+  if (options.sequence_length > 0) {
+    const std::int64_t samples = options.samples > 0 ? options.samples : kDefaultSamples;
+    return std::vector<std::int64_t>(static_cast<std::size_t>(samples), options.sequence_length);
+  }
+  const std::int64_t wanted = options.samples > 0 ? options.samples : kDefaultSamples;
   constexpr std::size_t kLettersPerToken = 4;
   std::int64_t picture_tokens = 0;
   if (spec.vision && spec.vision->patch_size > 0) picture_tokens = spec.vision->num_positions();
@@ -46,7 +52,7 @@ std::vector<std::int64_t> builtin_lengths(const nn::ModelSpec& spec) {
     for (const Json& message : record.messages) letters += text_length(message.value("content", Json()));
     lengths.push_back(static_cast<std::int64_t>(letters / kLettersPerToken) +
                       static_cast<std::int64_t>(record.embedded_images.size()) * picture_tokens + 1);
-    if (static_cast<std::int64_t>(lengths.size()) == kDefaultSamples) break;
+    if (static_cast<std::int64_t>(lengths.size()) == wanted) break;
   }
   return lengths;
 }
@@ -101,8 +107,10 @@ double quantize_flops(const QuantizePlan& plan, double tokens) {
   return flops;
 }
 
-void estimate_quantization(const QuantizePlan& plan, ThreadPool& pool, Estimate& estimate) {
-  const auto lengths = plan.needs_calibration ? builtin_lengths(*plan.spec) : std::vector<std::int64_t>{};
+void estimate_quantization(const QuantizePlan& plan, const EstimateOptions& options, ThreadPool& pool,
+                           Estimate& estimate) {
+  const auto lengths =
+      plan.needs_calibration ? sample_lengths(*plan.spec, options) : std::vector<std::int64_t>{};
   const auto tokens = static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
   estimate.quantize_peak_bytes = predict_footprint(plan, lengths).peak_bytes;
   estimate.quantize_seconds = quantize_flops(plan, tokens) / flops_per_second(pool);
@@ -133,13 +141,16 @@ std::optional<std::int64_t> Estimate::largest_context(std::uint64_t memory) cons
 
 Estimate estimate_model(const checkpoint::Checkpoint& checkpoint, const std::optional<nn::ModelSpec>& spec,
                         const EstimateOptions& options, ThreadPool& pool) {
+  FARTHING_REQUIRE(options.samples >= 0 && options.sequence_length >= 0, Code::kInvalidArgument,
+                   "calibration cannot have such samples",
+                   {{"samples", options.samples}, {"sequence_length", options.sequence_length}});
   Estimate estimate{.weights_bytes = checkpoint.total_bytes()};
   estimate.quantize_scheme = options.scheme.empty() ? "W4A16" : options.scheme;
   try {
-    const RecipeFlags flags{.scheme = estimate.quantize_scheme};
+    const RecipeFlags flags{.scheme = estimate.quantize_scheme, .method = options.method};
     const QuantizePlan plan =
         make_plan(checkpoint, checkpoint.config(), spec, recipe_from_flags(flags, spec.has_value()), {});
-    estimate_quantization(plan, pool, estimate);
+    estimate_quantization(plan, options, pool, estimate);
   } catch (const Error& error) {
     // A model that cannot be quantized can still be run; a scheme that was asked for has to be possible.
     if (!options.scheme.empty() || error.code() != Code::kUnsupported) throw;

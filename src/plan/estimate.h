@@ -12,7 +12,9 @@
 namespace farthing::plan {
 
 struct EstimateOptions {
-  std::string scheme;        // run it quantized by this preset; empty: as it is
+  std::string scheme;                             // run it quantized by this preset; empty: as it is
+  std::string method = "auto";                    // of quantizing: as RecipeFlags::method
+  std::int64_t samples = 0, sequence_length = 0;  // of calibration; both 0: the built-in set
   std::int64_t context = 0;  // tokens of prompt and answer; 0: what the model was made for, at most 4096
 };
 
@@ -27,7 +29,7 @@ struct Estimate {
 
   std::string quantize_scheme;  // of the numbers below: the one asked for, or W4A16
   std::optional<std::uint64_t> quantize_peak_bytes;
-  std::optional<double> quantize_seconds;  // on this machine, with the built-in calibration set
+  std::optional<double> quantize_seconds;  // on this machine
   std::optional<std::uint64_t> output_bytes;
 
   /// The longest context whose run stays within `memory` bytes; nothing when the weights alone do not.

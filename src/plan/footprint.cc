@@ -18,8 +18,7 @@ std::uint64_t stored_bytes(const LinearPlan& linear) {
   return elements(linear) * static_cast<std::uint64_t>(dtype_bits(linear.dtype)) / 8;
 }
 
-// GPTQ works on an fp32 copy and keeps the errors of a column block; rounding needs only the codes beside the
-// weight.
+// GPTQ works on an fp32 copy; rounding needs only the codes beside the weight.
 std::uint64_t work_bytes(const LinearPlan& linear) {
   const std::uint64_t codes = elements(linear),
                       packed =
@@ -41,7 +40,7 @@ std::uint64_t hessian_bytes(const QuantizePlan& plan, const Step& step) {
     sum += bytes;
     largest = std::max(largest, bytes);
   }
-  return sum + largest;  // all Hessians of the step, and one factor
+  return sum + 2 * largest;  // all Hessians of the step, one factor, and the space to make it
 }
 
 std::int64_t rows_together(std::span<const std::int64_t> token_counts) {
@@ -100,7 +99,7 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
     footprint.block_bytes = std::max(footprint.block_bytes, block_bytes);
     busiest = std::max(busiest, block_bytes + work);
   }
-  footprint.peak_bytes = footprint.program_bytes + footprint.hidden_bytes + busiest;
+  footprint.peak_bytes = footprint.program_bytes + kHeapBytes + footprint.hidden_bytes + busiest;
   return footprint;
 }
 

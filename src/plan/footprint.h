@@ -14,7 +14,10 @@ namespace farthing::plan {
 constexpr std::int64_t kRowsAtOnce = 1024;
 
 /// Code, libraries and their data: measured on an empty run.
-constexpr std::uint64_t kProgramBytes = 24ull << 20;
+constexpr std::uint64_t kProgramBytes = 20ull << 20;
+
+/// What the allocator keeps between small blocks of memory when samples run through the model: measured too.
+constexpr std::uint64_t kHeapBytes = 48ull << 20;
 
 /// What the widest moment inside a decoder block holds for `rows` tokens computed together.
 std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows);

@@ -63,7 +63,10 @@ void CalibratedModel::enter(const plan::BlockPlan& block) {
   const std::int64_t num_blocks = static_cast<std::int64_t>(model_.spec().decoder.blocks.size());
   advance_to(block.index < 0 ? num_blocks : block.index);
   entered_ = block.index;
-  if (entered_ >= 0) model_.block(entered_);
+  if (entered_ < 0) return;
+  model_.block(entered_);
+  model_.source().release(
+      block.path);  // it is in the kernels' layout now; a linear is read again when its turn comes
 }
 
 std::unique_ptr<calibrate::HessianCollector> CalibratedModel::collect(const std::set<std::string>& paths) {
