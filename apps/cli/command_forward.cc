@@ -48,7 +48,9 @@ void check_vocabulary(const Inputs& inputs, const nn::ModelSpec& spec, const std
 }
 
 int run(App& app, const Options& options) {
-  OpenedModel opened = open_model(app, options.model);
+  const bool exact = options.compute == "exact";
+  OpenedModel opened =
+      open_model(app, options.model, exact ? models::WeightForm::kRounded : models::WeightForm::kAsStored);
   models::Model& model = opened.model;
   const Inputs inputs = read_inputs(options.ids);
   check_vocabulary(inputs, model.spec(), options.ids);
@@ -89,9 +91,10 @@ void add_forward(App& app) {
       .required_option("-o,--output", "FILE", options->output, "where logits [B, T, V] go, as safetensors")
       .flag("--hidden-states", options->hidden_states,
             "add every layer's input and the last layer's normed output")
-      .option("--compute", "HOW", read_choice(options->compute, {"exact", "fast"}),
-              "exact: fp32 arithmetic on the dequantized weights; fast: the kernels that run uses (today the "
-              "same)")
+      .option(
+          "--compute", "HOW", read_choice(options->compute, {"exact", "fast"}),
+          "exact: fp32 arithmetic on the weights as the format's own loader forms them; fast: the kernels "
+          "that run uses")
       .body([&app, options] { return run(app, *options); });
 }
 

@@ -207,7 +207,9 @@ void add_quantize(App& app) {
               "modules to leave alone, as --targets; default: what the family leaves alone; repeatable")
       .option("--sequential-targets", "NAME", flags.sequential_targets,
               "class after which inputs are taken anew: a layer class (default), a submodule class, Linear")
-      .option("--format", "NAME", options->format, "compressed-tensors")
+      .option("--format", "NAME", options->format,
+              fmt::format("{}; gptq becomes gptq_v2 where weights are asymmetric",
+                          fmt::join(formats::writer_names(), ", ")))
       .group("calibration")
       .option("--calibration", "SPEC", options->calibration,
               "builtin (default), .txt, .jsonl, folder of pictures, text:\"...\", or a data set's name")

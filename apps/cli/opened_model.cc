@@ -8,13 +8,13 @@ models::PromptProcessor OpenedModel::prompts() const {
   return models::PromptProcessor::open(directory, std::make_shared<const nn::ModelSpec>(model.spec()));
 }
 
-OpenedModel open_model(App& app, const std::string& argument) {
+OpenedModel open_model(App& app, const std::string& argument, models::WeightForm form) {
   kernels::parse_device(app.device());
   const std::filesystem::path directory = checkpoint::find_model(argument);
   const std::filesystem::path plain = std::filesystem::weakly_canonical(directory);
   return {.directory = directory,
           .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
-          .model = models::Model::open(directory)};
+          .model = models::Model::open(directory, form)};
 }
 
 }  // namespace farthing::cli

@@ -19,6 +19,7 @@ struct OpenedModel {
 };
 
 /// Finds and opens the model: headers only. Throws kUnsupported for a --device that is not there.
-OpenedModel open_model(App& app, const std::string& argument);
+OpenedModel open_model(App& app, const std::string& argument,
+                       models::WeightForm form = models::WeightForm::kAsStored);
 
 }  // namespace farthing::cli

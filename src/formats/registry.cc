@@ -2,11 +2,16 @@
 #include <algorithm>
 #include <array>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "formats/autoawq/reader.h"
+#include "formats/autoawq/writer.h"
 #include "formats/compressed_tensors/reader.h"
 #include "formats/compressed_tensors/writer.h"
 #include "formats/dense.h"
+#include "formats/gptq/reader.h"
+#include "formats/gptq/writer.h"
 #include "formats/weight_format.h"
 
 namespace farthing::formats {
@@ -14,24 +19,57 @@ namespace {
 
 using checkpoint::Checkpoint;
 
-struct Format {
-  std::string_view name;  // as --format spells it
+constexpr std::string_view kMethods = "compressed-tensors, gptq, awq";
+
+// How a checkpoint is recognised and read.
+struct ReadableFormat {
   /// Whether the block of config.json with this quant_method belongs to the format.
-  bool (*recognises)(std::string_view quant_method);
+  bool (*recognises)(std::string_view quant_method, const Json& block);
   std::unique_ptr<WeightReader> (*reader)(const Checkpoint&, const Json& block, OtherSpelling);
+};
+
+template <typename Reader>
+std::unique_ptr<WeightReader> make_reader(const Checkpoint& checkpoint, const Json& block,
+                                          OtherSpelling other) {
+  return std::make_unique<Reader>(checkpoint, block, std::move(other));
+}
+
+// AutoRound says in which of the other formats it packed.
+bool is_auto_round(std::string_view method, const Json& block, std::string_view packing) {
+  if (method != "auto-round" || !block.is_object()) return false;
+  const auto found = block.find("packing_format");
+  return found != block.end() && found->is_string() &&
+         found->get_ref<const std::string&>().ends_with(packing);
+}
+
+constexpr ReadableFormat kReaders[] = {
+    {[](std::string_view method, const Json&) {
+       return method == "compressed-tensors" || method == "sparseml";  // its name until 2024
+     },
+     make_reader<compressed_tensors::Reader>},
+    {[](std::string_view method, const Json& block) {
+       return method == "gptq" || is_auto_round(method, block, "gptq");
+     },
+     make_reader<gptq::Reader>},
+    {[](std::string_view method, const Json& block) {
+       return method == "awq" || is_auto_round(method, block, "awq");
+     },
+     make_reader<autoawq::Reader>},
+};
+
+struct WritableFormat {
+  std::string_view name;  // as --format spells it
   std::unique_ptr<WeightWriter> (*writer)();
 };
 
-constexpr Format kFormats[] = {
+constexpr WritableFormat kWriters[] = {
     {"compressed-tensors",
-     [](std::string_view method) {
-       return method == "compressed-tensors" || method == "sparseml";
-     },  // its name until 2024
-     [](const Checkpoint& checkpoint, const Json& block,
-        OtherSpelling other) -> std::unique_ptr<WeightReader> {
-       return std::make_unique<compressed_tensors::Reader>(checkpoint, block, std::move(other));
-     },
      []() -> std::unique_ptr<WeightWriter> { return std::make_unique<compressed_tensors::Writer>(); }},
+    {"awq", []() -> std::unique_ptr<WeightWriter> { return std::make_unique<autoawq::Writer>(); }},
+    {"gptq",
+     []() -> std::unique_ptr<WeightWriter> { return std::make_unique<gptq::Writer>(gptq::Version::kV1); }},
+    {"gptq_v2",
+     []() -> std::unique_ptr<WeightWriter> { return std::make_unique<gptq::Writer>(gptq::Version::kV2); }},
 };
 
 const Json* member(const Json& object, std::string_view key) {
@@ -52,6 +90,19 @@ const Json* quantization_block(const Json& config) {
   return nullptr;
 }
 
+// AutoGPTQ and AutoAWQ once said it in a file of its own. Nothing when there is none.
+std::optional<Json> block_of_side_file(const Checkpoint& checkpoint) {
+  for (const std::string_view name : {"quantize_config.json", "quant_config.json"}) {
+    const std::filesystem::path file = checkpoint.directory() / name;
+    if (!path_exists(file)) continue;
+    Json block = read_json(file);
+    if (!block.is_object()) continue;
+    if (!block.contains("quant_method")) block["quant_method"] = block.contains("w_bit") ? "awq" : "gptq";
+    return block;
+  }
+  return std::nullopt;
+}
+
 std::string quant_method_of(const Json& config, const Json& block) {
   if (const Json* method = member(block, "quant_method"); method != nullptr && method->is_string())
     return method->get<std::string>();
@@ -62,16 +113,15 @@ std::string quant_method_of(const Json& config, const Json& block) {
   return flag("load_in_4bit") || flag("load_in_8bit") ? "bitsandbytes" : "";
 }
 
-// Quantized tensors without a word about them in the config cannot be told apart from damage.
-void refuse_unannounced(const Checkpoint& checkpoint) {
+// A tensor that only quantized weights have, or null.
+const checkpoint::TensorInfo* quantized_tensor(const Checkpoint& checkpoint) {
   for (const checkpoint::TensorInfo& info : checkpoint.tensors()) {
-    for (const std::string_view suffix : {".weight_packed", ".weight_scale", ".qweight", ".qzeros"}) {
-      FARTHING_REQUIRE(!info.name.ends_with(suffix), Code::kCorruptData,
-                       "weights are quantized but config.json does not say how",
-                       {{"file", info.file.string()}, {"tensor", info.name}},
-                       "get the config.json that belongs to these weights");
+    for (const std::string_view suffix :
+         {".weight_packed", ".weight_scale", ".qweight", ".qzeros", ".weight_scale_inv", ".SCB"}) {
+      if (info.name.ends_with(suffix)) return &info;
     }
   }
+  return nullptr;
 }
 
 }  // namespace
@@ -83,31 +133,40 @@ QuantizedMatrix DenseReader::read(std::string_view module) const {
 std::unique_ptr<WeightReader> detect(const Checkpoint& checkpoint, const Json& config,
                                      OtherSpelling other_spelling) {
   const Json* block = quantization_block(config);
+  std::optional<Json> side_block;
   if (block == nullptr) {
-    refuse_unannounced(checkpoint);
-    return std::make_unique<DenseReader>();
+    const checkpoint::TensorInfo* quantized = quantized_tensor(checkpoint);
+    if (quantized == nullptr) return std::make_unique<DenseReader>();
+    // Without a word about them, quantized tensors cannot be told apart from damage.
+    side_block = block_of_side_file(checkpoint);
+    FARTHING_REQUIRE(side_block.has_value(), Code::kCorruptData,
+                     "weights are quantized but config.json does not say how",
+                     {{"file", quantized->file.string()}, {"tensor", quantized->name}},
+                     "get the config.json that belongs to these weights");
+    block = &*side_block;
   }
   const std::string method = quant_method_of(config, *block);
-  for (const Format& format : kFormats) {
-    if (format.recognises(method)) return format.reader(checkpoint, *block, std::move(other_spelling));
+  for (const ReadableFormat& format : kReaders) {
+    if (format.recognises(method, *block))
+      return format.reader(checkpoint, *block, std::move(other_spelling));
   }
   throw Error(Code::kUnsupported, "unknown quantization method",
               {{"file", (checkpoint.directory() / "config.json").string()}, {"quant_method", method}},
-              fmt::format("known ones are {}", fmt::join(writer_names(), ", ")));
+              fmt::format("known ones are {}", kMethods));
 }
 
 std::span<const std::string_view> writer_names() {
   static const auto names = [] {
-    std::array<std::string_view, std::size(kFormats)> result;
-    std::transform(std::begin(kFormats), std::end(kFormats), result.begin(),
-                   [](const Format& format) { return format.name; });
+    std::array<std::string_view, std::size(kWriters)> result;
+    std::transform(std::begin(kWriters), std::end(kWriters), result.begin(),
+                   [](const WritableFormat& format) { return format.name; });
     return result;
   }();
   return names;
 }
 
 std::unique_ptr<WeightWriter> writer_for(std::string_view format) {
-  for (const Format& known : kFormats) {
+  for (const WritableFormat& known : kWriters) {
     if (known.name == format) return known.writer();
   }
   const std::string nearest = nearest_name(format, writer_names());

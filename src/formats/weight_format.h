@@ -74,6 +74,16 @@ class WeightWriter {
 
   virtual std::string_view name() const = 0;
 
+  /// The name of the writer that a model with all of these schemes needs: another version of the same format
+  /// where this one cannot hold some of them.
+  virtual std::string_view name_for(std::span<const scheme::Scheme> schemes) const {
+    (void)schemes;
+    return name();
+  }
+
+  /// The element type in which the format stores scales that are plain numbers.
+  virtual DType scale_dtype(DType model_dtype) const { return model_dtype; }
+
   /// Throws kUnsupported saying why, when this format cannot hold a weight [rows, columns] under `scheme`.
   virtual void check(const scheme::Scheme& scheme, std::int64_t rows, std::int64_t columns) const = 0;
 
@@ -83,7 +93,7 @@ class WeightWriter {
                                                            std::int64_t columns, DType model_dtype) const = 0;
 
   /// Returns the module's tensors with their names. `weight` is what a method made under `scheme`, with
-  /// scales in the model's dtype.
+  /// scales of `scale_dtype`; throws kUnsupported for scales that this type cannot hold.
   virtual std::vector<std::pair<std::string, Tensor>> encode(const std::string& module,
                                                              const scheme::Scheme& scheme,
                                                              const QuantizedMatrix& weight,
@@ -91,6 +101,12 @@ class WeightWriter {
 
   /// Returns the `quantization_config` block of config.json.
   virtual Json quantization_config(const ModelQuantization& model) const = 0;
+
+  /// Further files for the model folder, by name.
+  virtual std::vector<std::pair<std::string, Json>> side_files(const ModelQuantization& model) const {
+    (void)model;
+    return {};
+  }
 };
 
 /// Names that `writer_for` takes, as --format spells them.

@@ -190,8 +190,9 @@ void pack_code_rows(const Tensor& codes, const Tensor& order, LineFormat format,
   }
 }
 
+// Values that a format's loader forms in 16 bits need no more.
 PackedWeight pack_dequantized(const QuantizedMatrix& weight, Isa isa) {
-  PackedWeight packed = pack_weight(reference::dequantize(weight), isa);
+  PackedWeight packed = pack_weight(from_float32(reference::dequantize(weight), weight.rounding), isa);
   packed.kernel = kernel_name(kDequantized, isa);
   return packed;
 }
@@ -229,7 +230,8 @@ PackedWeight pack_weight(const Tensor& weight, Isa isa) {
 PackedWeight pack_weight(const QuantizedMatrix& weight, Isa isa) {
   require_consistent(weight);
   const bool is_fp4 = weight.type == NumberType::kFloat && weight.codes.dtype() == DType::kU8;
-  if (weight.type == NumberType::kFloat && !is_fp4) return pack_dequantized(weight, isa);
+  if ((weight.type == NumberType::kFloat && !is_fp4) || weight.table.defined())
+    return pack_dequantized(weight, isa);
   PackedWeight packed{
       .rows = weight.rows, .columns = weight.columns, .isa = isa, .group_size = weight.group_size};
   if (weight.group_index.defined()) {

@@ -7,6 +7,7 @@
 #include "base/nearest_name.h"
 #include "formats/weight_format.h"
 #include "models/model.h"
+#include "scheme/quantizer.h"
 
 namespace farthing::models {
 namespace {
@@ -75,8 +76,8 @@ std::string CheckpointSource::Index::file_name(std::string_view canonical) const
 }
 
 CheckpointSource::CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint,
-                                   const nn::ModelSpec& spec)
-    : index_(std::make_unique<Index>(std::move(checkpoint), spec)) {}
+                                   const nn::ModelSpec& spec, WeightForm form)
+    : index_(std::make_unique<Index>(std::move(checkpoint), spec)), form_(form) {}
 
 CheckpointSource::~CheckpointSource() = default;
 
@@ -98,7 +99,12 @@ Tensor CheckpointSource::tensor(std::string_view name) const {
 
 std::variant<Tensor, QuantizedMatrix> CheckpointSource::linear_weight(std::string_view module) const {
   const std::string in_file = file_name(module);
-  if (index_->reader->is_quantized(in_file)) return index_->reader->read(in_file);
+  if (index_->reader->is_quantized(in_file)) {
+    QuantizedMatrix weight = index_->reader->read(in_file);
+    if (form_ == WeightForm::kAsStored || weight.rounding == DType::kF32) return weight;
+    ThreadPool pool(1);  // modules are loaded in parallel
+    return from_float32(scheme::dequantize(weight, pool, weight.rounding), weight.rounding);
+  }
   Tensor weight = tensor(std::string(module) + ".weight");
   return index_->transposed.contains(module) ? transpose(weight) : weight;
 }

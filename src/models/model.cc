@@ -32,14 +32,14 @@ Part& loaded(std::optional<Part>& part, const Arguments&... arguments) {
 
 }  // namespace
 
-Model Model::open(const std::filesystem::path& directory) {
+Model Model::open(const std::filesystem::path& directory, WeightForm form) {
   auto checkpoint = std::make_shared<const checkpoint::Checkpoint>(checkpoint::Checkpoint::open(directory));
   const std::filesystem::path file = checkpoint->directory() / "config.json";
   Json config = checkpoint->config();
   FARTHING_REQUIRE(!config.empty(), Code::kNotFound, "the model has no config.json",
                    {{"file", file.string()}}, "download config.json beside the weights");
   nn::ModelSpec spec = declare(Config(std::move(config), file.string()));
-  auto source = std::make_shared<CheckpointSource>(std::move(checkpoint), spec);
+  auto source = std::make_shared<CheckpointSource>(std::move(checkpoint), spec, form);
   source->require_complete();
   return Model(std::move(spec), std::move(source));
 }

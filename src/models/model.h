@@ -15,9 +15,14 @@
 namespace farthing::models {
 
 /// Weights of a checkpoint under canonical names, in any of its spellings and formats.
+/// How quantized weights come out of a checkpoint. kRounded: where the format's own loader forms the values
+/// in 16 bits, they come as those 16-bit values, which take more memory and are what its logits were made of.
+enum class WeightForm : std::uint8_t { kAsStored, kRounded };
+
 class CheckpointSource : public nn::WeightSource {
  public:
-  CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint, const nn::ModelSpec& spec);
+  CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint, const nn::ModelSpec& spec,
+                   WeightForm form = WeightForm::kAsStored);
   ~CheckpointSource() override;
   bool has(std::string_view tensor) const override;
   Tensor tensor(std::string_view name) const override;
@@ -34,6 +39,7 @@ class CheckpointSource : public nn::WeightSource {
  private:
   struct Index;
   std::unique_ptr<Index> index_;
+  WeightForm form_;
 };
 
 /// The picture tensors that the family's processor makes, by their transformers names ("pixel_values", ...).
@@ -43,7 +49,7 @@ class Model {
  public:
   /// Opens a model directory: reads headers, declares, checks that every declared tensor is there with the
   /// declared shape.
-  static Model open(const std::filesystem::path& directory);
+  static Model open(const std::filesystem::path& directory, WeightForm form = WeightForm::kAsStored);
   /// The same over another source of weights (tests; partly quantized models).
   Model(nn::ModelSpec spec, std::shared_ptr<const nn::WeightSource> source);
 

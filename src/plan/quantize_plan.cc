@@ -157,6 +157,7 @@ class Planner {
     require_targets_match(plan_.recipe, modules_, plan_.spec);
     require_ignore_matches(plan_.recipe, modules_, plan_.spec);
     choose_linears();
+    choose_format();
     lay_out_steps();
     lay_out_tensors();
     describe();
@@ -227,10 +228,20 @@ class Planner {
     linear.scheme.weights->actorder = linear.method == Method::kGptq
                                           ? order_of(modifier, *linear.scheme.weights)
                                           : scheme::ActivationOrder::kNone;
-    writer_->check(linear.scheme, module.out_features, module.in_features);
+    linear.scale_dtype = writer_->scale_dtype(linear.dtype);
     plan_.needs_calibration = plan_.needs_calibration || linear.method == Method::kGptq;
     plan_.linears.push_back(std::move(linear));
     return true;
+  }
+
+  // Another version of the format where the schemes need it; then every linear must fit.
+  void choose_format() {
+    std::vector<scheme::Scheme> schemes;
+    for (const LinearPlan& linear : plan_.linears) schemes.push_back(linear.scheme);
+    plan_.format = writer_->name_for(schemes);
+    writer_ = formats::writer_for(plan_.format);
+    for (const LinearPlan& linear : plan_.linears)
+      writer_->check(linear.scheme, linear.module.out_features, linear.module.in_features);
   }
 
   bool is_tied_head(const models::ModuleInfo& module) const {
@@ -390,6 +401,7 @@ class Planner {
     plan_.method = methods.size() == 1 ? *methods.begin() : "mixed";
     fill_groups();
     fill_ignore();
+    writer_->quantization_config(plan_.quantization);  // throws for mixtures that the format has no words for
   }
 
   // config_groups: the recipe's own groups keep their targets as long as every member kept its scheme;

@@ -20,7 +20,8 @@ struct LinearPlan {
   std::string file_module;     // the path as the file spells it: what is written
   std::string source_tensor;   // the file's tensor that holds the weight (the embedding's, for a tied head)
   bool transposed = false;     // stored [in, out]
-  DType dtype = DType::kBF16;  // of the source weight, and of the scales
+  DType dtype = DType::kBF16;  // of the source weight
+  DType scale_dtype = DType::kBF16;  // as the format wants it
   Method method = Method::kRtn;
   scheme::Scheme scheme;
   GptqSettings gptq;

@@ -65,8 +65,11 @@ void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoi
                               {"config.json", "recipe.yaml", "report.json", "report.html"});
   Json config = source.config();
   if (plan.unties_head) untie(config);
-  config["quantization_config"] = formats::writer_for(plan.format)->quantization_config(plan.quantization);
+  const auto writer = formats::writer_for(plan.format);
+  config["quantization_config"] = writer->quantization_config(plan.quantization);
   write_text_atomically(directory / "config.json", config.dump(2) + "\n");
+  for (const auto& [name, content] : writer->side_files(plan.quantization))
+    write_text_atomically(directory / name, content.dump(2) + "\n");
   write_text_atomically(directory / "recipe.yaml", recipe_text(plan));
 }
 

@@ -59,7 +59,7 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
                  .scheme = scheme::describe(linear.scheme)};
   const Tensor* hessian = nullptr;
   try {
-    const scheme::ObserverOptions observer{.model_dtype = linear.dtype};
+    const scheme::ObserverOptions observer{.model_dtype = linear.scale_dtype};
     if (linear.method == plan::Method::kGptq) {
       const methods::GptqOptions options{.block_size = linear.gptq.block_size,
                                          .dampening_frac = linear.gptq.dampening_frac,

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::int64_t kRowsPerPiece = 16;
 
-// Overwrites `values`. Two loops, because in one the compiler finds paths to branch on.
 // Overwrites `values`. Two loops, because in a single one the compiler finds paths to branch on.
 template <DType kArithmetic, bool kSymmetric, typename Grid>
 void quantize_cell(float* values, std::int64_t count, ScaleZero cell, const Grid& numbers,
@@ -111,8 +110,11 @@ Tensor effective_scales(const QuantizedMatrix& matrix) {
   return scales;
 }
 
+// LLM.int8 divides the product by its global scale, NVFP4 the scale of the group.
 RowDequantizer::RowDequantizer(const QuantizedMatrix& matrix)
-    : matrix_(matrix), scales_(effective_scales(matrix)) {}
+    : matrix_(matrix),
+      scales_(matrix.type == NumberType::kInt ? to_float32(matrix.scales) : effective_scales(matrix)),
+      divisor_(matrix.type == NumberType::kInt ? matrix.global_scale : 0) {}
 
 void RowDequantizer::row(std::int64_t row, float* values) const {
   const std::int64_t columns = matrix_.columns, width = matrix_.num_groups();
@@ -124,7 +126,8 @@ void RowDequantizer::row(std::int64_t row, float* values) const {
     const std::int8_t* codes = matrix_.codes.data<std::int8_t>() + row * columns;
     for (std::int64_t i = 0; i < columns; ++i) values[i] = static_cast<float>(codes[i]);
   } else {
-    const float* table = code_values(matrix_.codes.dtype());
+    const float* table =
+        matrix_.table.defined() ? matrix_.table.data<float>() : code_values(matrix_.codes.dtype());
     const auto* codes = reinterpret_cast<const std::uint8_t*>(matrix_.codes.bytes().data()) + row * columns;
     for (std::int64_t i = 0; i < columns; ++i) values[i] = table[codes[i]];
   }
@@ -135,13 +138,15 @@ void RowDequantizer::row(std::int64_t row, float* values) const {
   if (matrix_.group_index.defined()) {
     const std::int32_t* groups = matrix_.group_index.data<std::int32_t>();
     for (std::int64_t i = 0; i < columns; ++i) scale_one(i, groups[i]);
-    return;
+  } else {
+    for (std::int64_t group = 0; group < width; ++group) {
+      const std::int64_t begin = group * matrix_.group_size,
+                         end = std::min(begin + matrix_.group_size, columns);
+      for (std::int64_t i = begin; i < end; ++i) scale_one(i, group);
+    }
   }
-  for (std::int64_t group = 0; group < width; ++group) {
-    const std::int64_t begin = group * matrix_.group_size,
-                       end = std::min(begin + matrix_.group_size, columns);
-    for (std::int64_t i = begin; i < end; ++i) scale_one(i, group);
-  }
+  if (divisor_ == 0) return;
+  for (std::int64_t i = 0; i < columns; ++i) values[i] /= divisor_;
 }
 
 Tensor dequantize(const QuantizedMatrix& matrix, ThreadPool& pool, DType rounding) {

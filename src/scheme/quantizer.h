@@ -32,6 +32,7 @@ class RowDequantizer {
  private:
   QuantizedMatrix matrix_;
   Tensor scales_;
+  float divisor_;  // of the products; 0 means none
 };
 
 /// Returns the values as F32 [rows, columns], each rounded to `rounding` (kF32: exact fp32 products; kBF16:

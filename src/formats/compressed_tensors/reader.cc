@@ -312,6 +312,9 @@ QuantizedMatrix Reader::read(std::string_view module) const {
   if (!matrix.symmetric) matrix.zero_points = read_zero_points(tensors, grid, args.num_bits, pool);
   if (tensors.has("weight_g_idx")) matrix.group_index = read_group_index(tensors, grid);
   if (args.strategy == scheme::Strategy::kTensorGroup) matrix.global_scale = read_global_scale(tensors);
+  // The short floats and MX scales decompress to bf16, whatever the model's type.
+  if (container == Container::kPackedFp4 || matrix.scales.dtype() == DType::kF8E8M0)
+    matrix.rounding = DType::kBF16;
   return matrix;
 }
 

@@ -8,6 +8,7 @@ namespace {
 float code_value(const QuantizedMatrix& weight, std::int64_t index) {
   if (weight.type == NumberType::kInt) return static_cast<float>(weight.codes.data<std::int8_t>()[index]);
   const auto byte = static_cast<std::uint8_t>(weight.codes.bytes()[static_cast<std::size_t>(index)]);
+  if (weight.table.defined()) return weight.table.data<float>()[byte];
   return weight.codes.dtype() == DType::kF8E4M3 ? fp8_e4m3_to_float(byte) : fp4_e2m1_to_float(byte);
 }
 
