@@ -184,7 +184,8 @@ void Command::parse(std::span<const std::string> arguments) const {
   std::vector<CLI::Option*> declared;
   for (const Positional& positional : positionals_) {
     declared.push_back(parser.add_option(positional.name, accept));
-    if (positional.presence == Presence::kRest) declared.back()->expected(-1);
+    if (positional.presence == Presence::kRest)
+      declared.back()->expected(-1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   for (const Option& option : options_) {
     declared.push_back(option.value_name.empty() ? parser.add_flag(option.names)

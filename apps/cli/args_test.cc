@@ -73,6 +73,17 @@ TEST_F(CommandTest, ReadsValuesInAnyOrder) {
   EXPECT_EQ(verbosity_, 2);
 }
 
+TEST(Command, TakesAllTheRest) {
+  std::vector<std::string> models;
+  std::int64_t repeat = 0;
+  Command command("bench", "how fast");
+  command.positional("MODEL", models, "what to measure", Command::Presence::kRest)
+      .option("--repeat", "N", repeat, "times");
+  command.parse(std::vector<std::string>{"a", "--repeat", "2", "b", "c"});
+  EXPECT_THAT(models, ElementsAre("a", "b", "c"));
+  EXPECT_EQ(repeat, 2);
+}
+
 TEST_F(CommandTest, TakesTextsThatLookLikeFlags) {
   parse({"-o", "d", "m", "--", "-not a flag"});
   EXPECT_EQ(text_, "-not a flag");

@@ -28,7 +28,12 @@ struct Row {
   double prefill_rate = 0, prefill_deviation = 0;  // tokens per second, over the repeats
   double decode_rate = 0, decode_deviation = 0;
   std::uint64_t peak_bytes = 0;
-  double bandwidth_fraction = 0;  // of the measured read bandwidth that decoding one token's weights used
+  double decode_bytes_rate = 0;  // bytes of weights read per second of decoding
+
+  /// The share of the read bandwidth of memory that decoding used.
+  double bandwidth_fraction(double bandwidth) const {
+    return bandwidth > 0 ? decode_bytes_rate / bandwidth : 0;
+  }
 };
 
 double mean(const std::vector<double>& values) {
@@ -68,7 +73,7 @@ std::string scheme_of(const OpenedModel& opened) {
 }
 
 Row measure(App& app, OpenedModel& opened, const Options& options, std::int64_t batch, std::int64_t prefill,
-            std::int64_t decode, double bandwidth) {
+            std::int64_t decode) {
   Row row{.model = opened.name,
           .scheme = scheme_of(opened),
           .batch = batch,
@@ -92,13 +97,12 @@ Row measure(App& app, OpenedModel& opened, const Options& options, std::int64_t 
   row.decode_rate = mean(decode_rates);
   row.decode_deviation = deviation(decode_rates);
   row.peak_bytes = peak_resident_bytes();
-  const double steps_per_second = row.decode_rate / static_cast<double>(batch);
-  row.bandwidth_fraction =
-      bandwidth > 0 ? steps_per_second * static_cast<double>(opened.model.bytes_per_token()) / bandwidth : 0;
+  row.decode_bytes_rate =
+      row.decode_rate / static_cast<double>(batch) * static_cast<double>(opened.model.bytes_per_token());
   return row;
 }
 
-Json to_json(const Row& row) {
+Json to_json(const Row& row, double bandwidth) {
   return {{"model", row.model},
           {"scheme", row.scheme},
           {"batch", row.batch},
@@ -109,17 +113,17 @@ Json to_json(const Row& row) {
           {"decode_tokens_per_second", row.decode_rate},
           {"decode_deviation", row.decode_deviation},
           {"peak_bytes", row.peak_bytes},
-          {"bandwidth_fraction", row.bandwidth_fraction}};
+          {"bandwidth_fraction", row.bandwidth_fraction(bandwidth)}};
 }
 
-std::string awq_table(std::span<const Row> rows) {
+std::string awq_table(std::span<const Row> rows, double bandwidth) {
   report::Table table({"Model", "Scheme", "Batch Size", "Prefill Length", "Decode Length", "Prefill tokens/s",
                        "Decode tokens/s", "Memory (RAM)", "Bandwidth"});
   for (const Row& row : rows) {
     table.add({row.model, row.scheme, fmt::to_string(row.batch), fmt::to_string(row.prefill_tokens),
                fmt::to_string(row.decode_tokens), fmt::format("{:.2f}", row.prefill_rate),
                fmt::format("{:.2f}", row.decode_rate), format_bytes(row.peak_bytes),
-               fmt::format("{:.0f} %", 100 * row.bandwidth_fraction)});
+               fmt::format("{:.0f} %", 100 * row.bandwidth_fraction(bandwidth))});
   }
   return table.markdown();
 }
@@ -140,15 +144,15 @@ std::string llama_bench_table(std::span<const Row> rows, int threads) {
 }
 
 int run(App& app, const Options& options) {
-  const double bandwidth = read_bandwidth(app.threads(), memory_facts().available_bytes);
   std::vector<Row> rows;
   for (const std::string& name : options.models) {
+    reset_peak_resident_bytes();  // each model's own
     OpenedModel opened = open_model(app, name);
     opened.model.load(app.threads());
     for (const std::int64_t batch : options.batch) {
       for (const std::int64_t prefill : options.prefill) {
         for (const std::int64_t decode : options.decode) {
-          rows.push_back(measure(app, opened, options, batch, prefill, decode, bandwidth));
+          rows.push_back(measure(app, opened, options, batch, prefill, decode));
           app.reporter().finished(
               fmt::format("{}  batch {}  prefill {} at {:.1f}  decode {} at {:.1f} tokens/s", opened.name,
                           batch, prefill, rows.back().prefill_rate, decode, rows.back().decode_rate));
@@ -156,20 +160,23 @@ int run(App& app, const Options& options) {
       }
     }
   }
+  // Last, because its buffer would count as the models' memory.
+  const double bandwidth = read_bandwidth(app.threads(), memory_facts().available_bytes);
   if (app.json()) {
     Json document = {{"cpu", cpu_name()},
                      {"isa", kernels::isa_name(kernels::active_isa())},
                      {"threads", app.threads().num_threads()},
                      {"bandwidth_gbps", bandwidth / 1e9},
                      {"rows", Json::array()}};
-    for (const Row& row : rows) document["rows"].push_back(to_json(row));
+    for (const Row& row : rows) document["rows"].push_back(to_json(row, bandwidth));
     app.write_json(document);
     return kDone;
   }
   app.write(fmt::format("{}, {}, {} threads, reads {:.1f} GB/s\n\n", cpu_name(),
                         kernels::isa_name(kernels::active_isa()), app.threads().num_threads(),
                         bandwidth / 1e9));
-  app.write(options.style == "awq" ? awq_table(rows) : llama_bench_table(rows, app.threads().num_threads()));
+  app.write(options.style == "awq" ? awq_table(rows, bandwidth)
+                                   : llama_bench_table(rows, app.threads().num_threads()));
   return kDone;
 }
 

@@ -20,6 +20,9 @@ MemoryFacts memory_facts(const std::filesystem::path& root = "/");
 std::uint64_t resident_bytes();
 std::uint64_t peak_resident_bytes();
 
+/// Lets the peak count from now on, where the system allows it.
+void reset_peak_resident_bytes();
+
 /// The processor as its maker calls it; "unknown" when not known.
 std::string cpu_name();
 
