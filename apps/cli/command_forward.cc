@@ -56,12 +56,11 @@ int run(App& app, const Options& options) {
   check_vocabulary(inputs, model.spec(), options.ids);
   ThreadPool& pool = app.threads();
 
-  const nn::Batch batch =
-      nn::Batch::of(std::vector<std::int64_t>(static_cast<std::size_t>(inputs.rows), inputs.columns));
-  const Tensor hidden = inputs.pictures.empty() ? model.embed(inputs.ids, batch.positions, pool)
-                                                : model.embed_prompt(inputs.ids, inputs.pictures, pool);
+  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(inputs.rows), inputs.columns);
+  const models::Prepared prepared = model.prepare(inputs.ids, lengths, inputs.pictures, pool);
   std::vector<Tensor> states;
-  const Tensor last = model.forward(hidden, batch, pool, options.hidden_states ? &states : nullptr);
+  const Tensor last =
+      model.forward(prepared.hidden, prepared.batch(), pool, options.hidden_states ? &states : nullptr);
   const Tensor logits = model.logits(last, pool);
 
   std::vector<std::pair<std::string, Tensor>> result = {

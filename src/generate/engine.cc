@@ -42,16 +42,7 @@ Tensor last_rows(const Tensor& hidden, const nn::Batch& batch) {
 }
 
 // One pass over the next rows of the given sequences; returns logits [sequences, V].
-Tensor step(models::Model& model, const Tensor& hidden, std::span<const std::int64_t> lengths,
-            std::span<nn::SequenceCache* const> caches, ThreadPool& pool) {
-  nn::Batch batch;
-  for (std::size_t i = 0; i < lengths.size(); ++i) {
-    const std::int64_t past = caches[i]->length();
-    batch.lengths.push_back(lengths[i]);
-    batch.caches.push_back(caches[i]);
-    batch.context_lengths.push_back(past + lengths[i]);
-    for (std::int64_t t = 0; t < lengths[i]; ++t) batch.positions.push_back(past + t);
-  }
+Tensor step(models::Model& model, const Tensor& hidden, const nn::Batch& batch, ThreadPool& pool) {
   return model.logits(last_rows(model.forward(hidden, batch, pool), batch), pool);
 }
 
@@ -75,7 +66,8 @@ struct Sequence {
 // The rows that the sequences feed into the next step.
 struct NextRows {
   std::vector<std::int32_t> ids;
-  std::vector<std::int64_t> positions, lengths;
+  std::vector<std::int64_t> indices;  // of the tokens in their sequences
+  nn::Batch batch;
 
   // One row, the newest token; or all of them again where the keys in the cache no longer hold (longrope past
   // its original length).
@@ -87,8 +79,9 @@ struct NextRows {
       from = 0;
     }
     ids.insert(ids.end(), sequence.history.begin() + from, sequence.history.end());
-    for (std::int64_t t = from; t < total; ++t) positions.push_back(t);
-    lengths.push_back(total - from);
+    for (std::int64_t t = from; t < total; ++t) indices.push_back(t);
+    batch.add(nn::Sequence::after(sequence.cache, total - from, model.spec().decoder.position_axes()),
+              &sequence.cache);
   }
 };
 
@@ -112,16 +105,17 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
   std::vector<Generation> results(prompts.size());
   std::vector<std::unique_ptr<Sequence>> active;
   std::vector<Tensor> embedded;
-  std::vector<std::int64_t> lengths;
+  nn::Batch batch;
   const auto start = Clock::now();
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     check_room(model.spec().decoder, prompts[i], options.max_tokens);
-    embedded.push_back(model.embed_prompt(prompts[i].ids, prompts[i].pictures, pool));
-    lengths.push_back(static_cast<std::int64_t>(prompts[i].ids.size()));
+    models::Prepared prepared = model.prepare(prompts[i].ids, prompts[i].pictures, pool);
+    embedded.push_back(std::move(prepared.hidden));
     SamplingOptions sampling = options.sampling;
     sampling.seed += i;
     active.push_back(
         std::make_unique<Sequence>(Sequence{i, model.new_cache(), Sampler(sampling), prompts[i].ids}));
+    batch.add(prepared.sequences.front(), &active.back()->cache);
   }
 
   Tensor hidden = concatenate_rows(embedded);
@@ -130,9 +124,7 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
   Clock::time_point decode_start = start;
   GenerationTimes measured;
   while (!active.empty()) {
-    std::vector<nn::SequenceCache*> caches;
-    for (const auto& sequence : active) caches.push_back(&sequence->cache);
-    const Tensor logits = step(model, hidden, lengths, caches, pool);
+    const Tensor logits = step(model, hidden, batch, pool);
     const std::int64_t vocabulary = logits.dim(1);
 
     std::vector<std::unique_ptr<Sequence>> still_active;
@@ -174,8 +166,8 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
     }
     active = std::move(still_active);
     if (active.empty()) break;
-    hidden = model.embed(next.ids, next.positions, pool);
-    lengths = std::move(next.lengths);
+    hidden = model.embed(next.ids, next.indices, pool);
+    batch = std::move(next.batch);
   }
   measured.decode_seconds = seconds_since(decode_start);
   if (times != nullptr) *times = measured;
@@ -183,9 +175,8 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
 }
 
 Tensor prompt_logits(models::Model& model, const models::Prompt& prompt, ThreadPool& pool) {
-  const nn::Batch batch = nn::Batch::of({static_cast<std::int64_t>(prompt.ids.size())});
-  return model.logits(model.forward(model.embed_prompt(prompt.ids, prompt.pictures, pool), batch, pool),
-                      pool);
+  const models::Prepared prepared = model.prepare(prompt.ids, prompt.pictures, pool);
+  return model.logits(model.forward(prepared.hidden, prepared.batch(), pool), pool);
 }
 
 }  // namespace farthing::generate

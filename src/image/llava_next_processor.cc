@@ -3,9 +3,9 @@
 // height and width as given.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/error.h"
+#include "image/canvas.h"
 #include "image/kinds.h"
 #include "image/pixels.h"
 
@@ -36,28 +36,6 @@ std::vector<Size> read_pinpoints(const Json& config) {
   FARTHING_REQUIRE(!pinpoints.empty(), Code::kInvalidArgument, "image_grid_pinpoints is not a list of sizes",
                    {}, "check preprocessor_config.json of the checkpoint");
   return pinpoints;
-}
-
-// The canvas on which most of the picture's own pixels survive; among equals the one that wastes least.
-Size best_canvas(const Size& picture, const std::vector<Size>& canvases) {
-  const std::int64_t area = std::int64_t{picture.height} * picture.width;
-  Size best = canvases.front();
-  std::int64_t most_effective = 0;
-  std::int64_t least_wasted = std::numeric_limits<std::int64_t>::max();
-  for (const Size& canvas : canvases) {
-    const double scale = std::min(static_cast<double>(canvas.width) / picture.width,
-                                  static_cast<double>(canvas.height) / picture.height);
-    const auto width = static_cast<std::int64_t>(picture.width * scale);
-    const auto height = static_cast<std::int64_t>(picture.height * scale);
-    const std::int64_t effective = std::min(width * height, area);
-    const std::int64_t wasted = std::int64_t{canvas.width} * canvas.height - effective;
-    if (effective > most_effective || (effective == most_effective && wasted < least_wasted)) {
-      most_effective = effective;
-      least_wasted = wasted;
-      best = canvas;
-    }
-  }
-  return best;
 }
 
 // The largest size of the picture's shape that fits the canvas.

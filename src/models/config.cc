@@ -74,6 +74,18 @@ double Config::number_or_none(std::string_view key, double fallback) const {
   return mentions(key) ? number(key, 0.0) : fallback;
 }
 
+std::vector<std::int64_t> Config::integers(std::string_view key, std::vector<std::int64_t> fallback) const {
+  const Json* value = find(key);
+  if (value == nullptr) return fallback;
+  require(value->is_array(), key, "a configuration value should be a list of integers");
+  std::vector<std::int64_t> result;
+  for (const Json& item : *value) {
+    require(item.is_number_integer(), key, "a configuration value should be a list of integers");
+    result.push_back(item.get<std::int64_t>());
+  }
+  return result;
+}
+
 bool Config::flag(std::string_view key, bool fallback) const {
   const Json* value = find(key);
   if (value == nullptr) return fallback;

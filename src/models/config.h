@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 
@@ -24,6 +25,7 @@ class Config {
   double number(std::string_view key, std::optional<double> fallback = {}) const;
   bool flag(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
+  std::vector<std::int64_t> integers(std::string_view key, std::vector<std::int64_t> fallback) const;
   /// For keys where null means "none" and not the default: 0 then, and the default only where the key is
   /// missing.
   double number_or_none(std::string_view key, double fallback) const;

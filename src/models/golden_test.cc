@@ -21,10 +21,12 @@ constexpr std::string_view kCases[] = {
     "falcon",
     "falcon-mqa",
     "gemma2",
+    "gemma3",
     "gemma3_text",
     "gpt2",
     "gpt_neox",
     "gpt_neox-serial",
+    "idefics3",
     "llama",
     "llama-bf16-sharded",
     "llama-rope-dynamic",
@@ -34,6 +36,7 @@ constexpr std::string_view kCases[] = {
     "llava",
     "llava-mistral",
     "llava-newnames",
+    "llava_next",
     "mistral",
     "mixtral",
     "opt",
@@ -43,11 +46,15 @@ constexpr std::string_view kCases[] = {
     "phi",
     "phi3",
     "phi4-mini",
+    "pixtral",
     "qwen2",
+    "qwen2_5_vl",
     "qwen2_moe",
+    "qwen2_vl",
     "qwen3",
     "qwen3_moe",
     "smollm3",
+    "smolvlm",
 };
 
 ThreadPool& pool() {
@@ -145,16 +152,11 @@ class Golden : public testing::TestWithParam<std::string_view> {
     const PictureTensors pictures = pictures_of(prefix);
     const std::int64_t count = input_ids.dim(0), length = input_ids.dim(1);
     if (has(prefix + "image_features"))
-      expect_close(model_->image_features(pictures, pool()), prefix + "image_features", tolerance_);
-    Tensor hidden = Tensor::empty(DType::kF32, {count * length, model_->spec().decoder.hidden_size});
-    std::byte* out = hidden.mutable_bytes().data();
-    for (std::int64_t s = 0; s < count; ++s) {
-      const Tensor rows = model_->embed_prompt(to_ids(input_ids.rows(s, s + 1)), pictures, pool());
-      out = std::copy(rows.bytes().begin(), rows.bytes().end(), out);
-    }
-    const nn::Batch batch = nn::Batch::of(std::vector<std::int64_t>(static_cast<std::size_t>(count), length));
+      expect_close(model_->image_features(pictures, pool()).rows, prefix + "image_features", tolerance_);
+    const std::vector<std::int64_t> lengths(static_cast<std::size_t>(count), length);
+    const Prepared prepared = model_->prepare(to_ids(input_ids), lengths, pictures, pool());
     std::vector<Tensor> states;
-    const Tensor final_hidden = model_->forward(hidden, batch, pool(), &states);
+    const Tensor final_hidden = model_->forward(prepared.hidden, prepared.batch(), pool(), &states);
     expect_hidden_states(states, prefix);
     expect_close(model_->logits(final_hidden, pool()), prefix + "logits", tolerance_);
   }
@@ -167,16 +169,19 @@ class Golden : public testing::TestWithParam<std::string_view> {
     for (std::size_t s = 0; s < sequences.size(); ++s) {
       Sequence& sequence = sequences[s];
       const auto total = static_cast<std::int64_t>(sequence.ids.size());
-      batch.lengths.push_back(total - done[s]);
-      batch.context_lengths.push_back(total);
-      batch.caches.push_back(&sequence.cache);
-      std::vector<std::int64_t> positions;
-      for (std::int64_t p = done[s]; p < total; ++p) positions.push_back(p);
-      batch.positions.insert(batch.positions.end(), positions.begin(), positions.end());
-      parts.push_back(done[s] == 0
-                          ? model_->embed_prompt(sequence.ids, sequence.pictures, pool())
-                          : model_->embed(std::span(sequence.ids).subspan(static_cast<std::size_t>(done[s])),
-                                          positions, pool()));
+      if (done[s] == 0) {
+        Prepared prepared = model_->prepare(sequence.ids, sequence.pictures, pool());
+        parts.push_back(prepared.hidden);
+        batch.add(prepared.sequences.front(), &sequence.cache);
+      } else {
+        std::vector<std::int64_t> indices;
+        for (std::int64_t p = done[s]; p < total; ++p) indices.push_back(p);
+        parts.push_back(model_->embed(std::span(sequence.ids).subspan(static_cast<std::size_t>(done[s])),
+                                      indices, pool()));
+        batch.add(
+            nn::Sequence::after(sequence.cache, total - done[s], model_->spec().decoder.position_axes()),
+            &sequence.cache);
+      }
       last_rows.push_back(batch.rows() - 1);
     }
     Tensor hidden = parts.front();

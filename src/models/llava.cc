@@ -1,9 +1,11 @@
-// LLaVA 1.5: a CLIP tower, a two-layer projector and a text decoder of any registered family.
+// LLaVA 1.5 and LLaVA-NeXT: a CLIP tower, a two-layer projector and a text decoder of any registered family.
+#include "models/llava.h"
+
 #include "base/error.h"
 #include "models/clip.h"
 #include "models/families.h"
-#include "models/family.h"
 #include "models/parts.h"
+#include "models/pixtral.h"
 
 namespace farthing::models {
 namespace {
@@ -22,7 +24,8 @@ Config vision_config(const Config& config) {
                 config.origin() + ": vision_config");
 }
 
-std::vector<std::int64_t> feature_layers(const Config& config, std::int64_t num_layers) {
+std::vector<std::int64_t> feature_layers(const Config& config, std::int64_t num_layers,
+                                         std::int64_t fallback) {
   constexpr std::string_view kKey = "vision_feature_layer";
   std::vector<std::int64_t> layers;
   if (config.has(kKey) && config.json()[kKey].is_array()) {
@@ -31,7 +34,7 @@ std::vector<std::int64_t> feature_layers(const Config& config, std::int64_t num_
       layers.push_back(layer.get<std::int64_t>());
     }
   } else {
-    layers.push_back(config.integer(kKey, -2));
+    layers.push_back(config.integer(kKey, fallback));
   }
   config.require(!layers.empty(), kKey, "no layer of the vision tower is chosen");
   for (const std::int64_t layer : layers)
@@ -40,14 +43,20 @@ std::vector<std::int64_t> feature_layers(const Config& config, std::int64_t num_
   return layers;
 }
 
-nn::VisionSpec vision(const Config& config) {
-  const Config tower = vision_config(config);
-  const std::string type = tower.text("model_type", "clip_vision_model");
-  FARTHING_REQUIRE(type == "clip_vision_model", Code::kUnsupported,
-                   "the vision tower of this model is not known",
-                   {{"file", config.origin()}, {"model_type", type}}, "known in LLaVA: clip_vision_model");
-  nn::VisionSpec spec = clip_tower(tower, "model.vision_tower");
-  spec.feature_layers = feature_layers(config, static_cast<std::int64_t>(spec.blocks.size()));
+nn::VisionSpec tower(const Config& config, const std::string& type, std::string path) {
+  if (type == "clip_vision_model") return clip_tower(config, std::move(path));
+  if (type == "siglip_vision_model") return siglip_tower(config, std::move(path));
+  if (type == "pixtral") return pixtral_tower(config, std::move(path));
+  throw Error(Code::kUnsupported, "the vision tower of this model is not known",
+              {{"file", config.origin()}, {"model_type", type}},
+              "known in LLaVA: clip_vision_model, siglip_vision_model, pixtral");
+}
+
+nn::VisionSpec vision(const Config& config, const LlavaDefaults& defaults) {
+  const Config block = vision_config(config);
+  nn::VisionSpec spec = tower(block, block.text("model_type", defaults.vision_type), "model.vision_tower");
+  spec.feature_layers =
+      feature_layers(config, static_cast<std::int64_t>(spec.blocks.size()), defaults.feature_layer);
   const std::string strategy = config.text("vision_feature_select_strategy", "default");
   config.require(strategy == "default" || strategy == "full", "vision_feature_select_strategy",
                  "the choice of vision features should be default or full");
@@ -55,35 +64,68 @@ nn::VisionSpec vision(const Config& config) {
   return spec;
 }
 
-nn::ProjectorSpec projector(const Config& config, const nn::VisionSpec& vision, std::int64_t hidden_size) {
+nn::ProjectorSpec projector(const Config& config, const nn::VisionSpec& vision, std::int64_t hidden_size,
+                            const LlavaDefaults& defaults) {
   const auto width = vision.hidden_size * static_cast<std::int64_t>(vision.feature_layers.size());
-  const bool bias = config.flag("multimodal_projector_bias", true);
+  const bool bias = config.flag("multimodal_projector_bias", defaults.projector_bias);
   return {.path = "model.multi_modal_projector",
-          .class_name = "LlavaMultiModalProjector",
+          .class_name = defaults.class_prefix + "MultiModalProjector",
           .linears = {{"linear_1", width, hidden_size, bias}, {"linear_2", hidden_size, hidden_size, bias}},
           .activation = activation(config, "projector_hidden_act", "gelu")};
 }
 
+// Canvases (height, width) that a picture may be fitted into, each whole tiles.
+std::vector<std::pair<std::int64_t, std::int64_t>> canvases(const Config& config, std::int64_t tile) {
+  constexpr std::string_view kKey = "image_grid_pinpoints";
+  constexpr std::int64_t kMostTiles = 64;  // per side
+  if (!config.has(kKey)) return {{336, 672}, {672, 336}, {672, 672}, {1008, 336}, {336, 1008}};
+  std::vector<std::pair<std::int64_t, std::int64_t>> result;
+  const Json points = config.json()[kKey].is_array() ? config.json()[kKey] : Json::array();
+  for (const Json& point : points) {
+    config.require(
+        point.is_array() && point.size() == 2 && point[0].is_number_integer() && point[1].is_number_integer(),
+        kKey, "a canvas should be a height and a width");
+    result.emplace_back(point[0].get<std::int64_t>(), point[1].get<std::int64_t>());
+    for (const std::int64_t edge : {result.back().first, result.back().second})
+      config.require(edge >= tile && edge % tile == 0 && edge / tile <= kMostTiles, kKey,
+                     "a canvas should be whole tiles of the tower's image_size");
+  }
+  config.require(!result.empty(), kKey, "no canvas for the tiles is given");
+  return result;
+}
+
 }  // namespace
 
-nn::ModelSpec declare_llava(const Config& config) {
-  nn::DecoderSpec decoder =
-      declare_decoder(config.child("text_config"), "llama", "model.language_model", "lm_head");
-  if (!config.child("text_config").has("tie_word_embeddings"))
-    decoder.tie_word_embeddings = config.flag("tie_word_embeddings", decoder.tie_word_embeddings);
-  nn::ModelSpec model = text_model(config, "llava", "LlavaForConditionalGeneration", std::move(decoder));
-  model.vision = vision(config);
-  model.projector = projector(config, *model.vision, model.decoder.hidden_size);
+nn::ModelSpec llava_model(const Config& config, const LlavaDefaults& defaults) {
+  nn::ModelSpec model =
+      text_model(config, defaults.family, defaults.class_prefix + "ForConditionalGeneration",
+                 composite_decoder(config, defaults.text_type));
+  model.vision = vision(config, defaults);
+  model.projector = projector(config, *model.vision, model.decoder.hidden_size, defaults);
   model.image_token_id =
-      config.integer(config.has("image_token_id") ? "image_token_id" : "image_token_index", 32000);
-  model.names = {{"model.vision_tower.vision_model.", "model.vision_tower."},
-                 {"vision_tower.vision_model.", "model.vision_tower."},
-                 {"vision_tower.", "model.vision_tower."},
-                 {"multi_modal_projector.", "model.multi_modal_projector."},
-                 {"language_model.model.", "model.language_model."},
-                 {"language_model.lm_head", "lm_head"}};
-  model.ignored_tensors.push_back(R"(.*vision_tower\..*post_layernorm\..*)");
+      config.integer(config.spelling({"image_token_id", "image_token_index"}), defaults.image_token_id);
+  if (model.vision->input == nn::PictureInput::kAnySize)
+    model.placeholder = {
+        .layout = nn::PlaceholderSpec::Layout::kRows, .row_break = "[IMG_BREAK]", .row_end = "[IMG_END]"};
+  model.names = composite_names("vision_tower", "multi_modal_projector");
+  // CLIP's final norm is in the files though no feature comes from behind it.
+  if (!model.vision->post_norm) model.ignored_tensors.push_back(R"(.*vision_tower\..*post_layernorm\..*)");
   model.default_ignore = {"re:.*lm_head", "re:.*vision_tower.*", "re:.*multi_modal_projector.*"};
+  return model;
+}
+
+nn::ModelSpec declare_llava(const Config& config) {
+  return llava_model(config, {.family = "llava", .class_prefix = "Llava"});
+}
+
+// The same with the picture in tiles, and a learned newline after every row of their joined map.
+nn::ModelSpec declare_llava_next(const Config& config) {
+  nn::ModelSpec model = llava_model(config, {.family = "llava_next", .class_prefix = "LlavaNext"});
+  config.require(model.vision->input == nn::PictureInput::kViews && model.vision->drop_class_token,
+                 "vision_feature_select_strategy",
+                 "tiles can be joined only where all have the same size and no class token");
+  model.tile_map = nn::TileMapSpec{"model.image_newline", canvases(config, model.vision->image_size)};
+  model.names.push_back({"image_newline", "model.image_newline"});
   return model;
 }
 

@@ -1,12 +1,15 @@
 #include "models/model.h"
 
 #include <algorithm>
+#include <array>
 
+#include "models/picture_places.h"
 #include "nn/embedding.h"
 #include "nn/head.h"
 #include "nn/names.h"
 #include "nn/projector.h"
 #include "nn/rope.h"
+#include "nn/tile_map.h"
 #include "nn/vision_tower.h"
 
 namespace farthing::models {
@@ -90,41 +93,48 @@ Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int6
   return hidden;
 }
 
-Tensor Model::image_features(const PictureTensors& pictures, ThreadPool& pool) {
+nn::PictureFeatures Model::image_features(const PictureTensors& pictures, ThreadPool& pool) {
   FARTHING_REQUIRE(spec_->vision && spec_->projector, Code::kInvalidArgument, "this model takes no pictures",
                    {{"architecture", spec_->architecture}});
-  const auto pixels = pictures.find("pixel_values");
-  FARTHING_REQUIRE(pixels != pictures.end(), Code::kInvalidArgument, "the picture tensors lack pixel_values",
-                   {{"tensors", pictures.size()}});
   nn::VisionTower& tower = loaded(parts_->vision_tower, *spec_->vision, *source_);
-  return loaded(parts_->projector, *spec_->projector, *source_)
-      .forward(tower.forward(pixels->second, pool), pool);
+  const nn::Projector& projector = loaded(parts_->projector, *spec_->projector, *source_);
+  if (!spec_->tile_map) return projector.forward(tower.forward(pictures, pool), pool);
+
+  const nn::TileMapSpec& map = *spec_->tile_map;
+  nn::PictureFeatures tiles =
+      projector.forward(tower.forward(nn::without_padding_views(map, *spec_->vision, pictures), pool), pool);
+  const Tensor newline = nn::read_float32(*source_, map.newline, {spec_->decoder.hidden_size});
+  tiles.rows = nn::join_tiles(map, *spec_->vision, pictures, tiles, newline);
+  return tiles;
 }
 
-Tensor Model::embed_prompt(std::span<const std::int32_t> ids, const PictureTensors& pictures,
-                           ThreadPool& pool) {
-  std::vector<std::int64_t> positions(ids.size());
-  for (std::size_t i = 0; i < ids.size(); ++i) positions[i] = static_cast<std::int64_t>(i);
-  Tensor hidden = embed(ids, positions, pool);
-  const auto is_placeholder = [&](std::int32_t id) { return spec_->vision && id == spec_->image_token_id; };
-  const std::int64_t placeholders = std::count_if(ids.begin(), ids.end(), is_placeholder);
-  if (placeholders == 0 && pictures.empty()) return hidden;
+Prepared Model::prepare(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool) {
+  return prepare(ids, std::array{static_cast<std::int64_t>(ids.size())}, pictures, pool);
+}
 
-  const Tensor features = pictures.empty() ? Tensor::empty(DType::kF32, {0, spec_->decoder.hidden_size})
-                                           : image_features(pictures, pool);
-  FARTHING_REQUIRE(
-      features.dim(0) == placeholders, Code::kInvalidArgument,
-      "picture placeholders and picture features differ in number",
-      {{"placeholders", placeholders}, {"features", features.dim(0)}},
-      "give as many pictures as the prompt has placeholders, and do not cut the prompt inside one");
-  const std::int64_t width = spec_->decoder.hidden_size;
-  const float* feature = features.data<float>();
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (!is_placeholder(ids[i])) continue;
-    std::copy_n(feature, width, hidden.mutable_data<float>() + static_cast<std::int64_t>(i) * width);
-    feature += width;
+Prepared Model::prepare(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
+                        const PictureTensors& pictures, ThreadPool& pool) {
+  nn::PictureFeatures features{Tensor::empty(DType::kF32, {0, spec_->decoder.hidden_size}), {}};
+  if (!pictures.empty()) features = image_features(pictures, pool);
+  PicturePlaces places(*spec_, features);
+  Prepared result;
+  std::vector<std::int64_t> indices;  // of a token in its sequence: learned positions, which have one axis
+  for (const std::int64_t length : lengths) {
+    result.sequences.push_back(
+        places.sequence(ids.subspan(indices.size(), static_cast<std::size_t>(length))));
+    for (std::int64_t i = 0; i < length; ++i) indices.push_back(i);
   }
-  return hidden;
+  FARTHING_CHECK(indices.size() == ids.size(), "{} ids in sequences of {}", ids.size(), indices.size());
+  places.require_all_used();
+  result.hidden = embed(ids, indices, pool);
+  places.put_into(ids, result.hidden);
+  return result;
+}
+
+nn::Batch Prepared::batch() const {
+  nn::Batch batch;
+  for (const nn::Sequence& sequence : sequences) batch.add(sequence);
+  return batch;
 }
 
 nn::Block& Model::block(std::int64_t index) {

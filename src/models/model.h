@@ -11,6 +11,7 @@
 #include "checkpoint/checkpoint.h"
 #include "models/family.h"
 #include "nn/block.h"
+#include "nn/vision_tower.h"
 
 namespace farthing::models {
 
@@ -42,8 +43,16 @@ class CheckpointSource : public nn::WeightSource {
   WeightForm form_;
 };
 
-/// The picture tensors that the family's processor makes, by their transformers names ("pixel_values", ...).
-using PictureTensors = std::map<std::string, Tensor>;
+using nn::PictureTensors;
+
+/// Prompts as the blocks read them, one after the other.
+struct Prepared {
+  Tensor hidden;  // [rows, H]: embeddings, with the pictures' features in their places
+  std::vector<nn::Sequence> sequences;
+
+  /// The batch of all of them, without caches.
+  nn::Batch batch() const;
+};
 
 class Model {
  public:
@@ -64,11 +73,14 @@ class Model {
 
   /// Rows of the embedding (positions and projection included): [T, H].
   Tensor embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions, ThreadPool& pool);
-  /// Embeddings that replace the picture placeholders, in order: [tokens, H].
-  Tensor image_features(const PictureTensors& pictures, ThreadPool& pool);
-  /// embed() of a whole prompt with the picture rows put in. Throws kInvalidArgument when placeholders and
-  /// features differ in number.
-  Tensor embed_prompt(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool);
+  /// Embeddings [tokens, H] that replace the picture placeholders, in order, and how they lie in the
+  /// pictures.
+  nn::PictureFeatures image_features(const PictureTensors& pictures, ThreadPool& pool);
+  /// Whole prompts of the given lengths, whose ids follow one another, with the features of all their
+  /// pictures put in. Throws kInvalidArgument when placeholders and features differ in number.
+  Prepared prepare(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
+                   const PictureTensors& pictures, ThreadPool& pool);
+  Prepared prepare(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool);
 
   /// Block `index`, loaded on first use; `unload_block` forgets it.
   nn::Block& block(std::int64_t index);

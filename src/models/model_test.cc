@@ -113,12 +113,12 @@ TEST_F(ModelFolder, BadIdsAndPicturesAreRefused) {
   for (const std::int32_t id : {-1, 320})
     EXPECT_THROW(model.embed(std::vector<std::int32_t>{id}, positions, pool_), Error) << id;
   const PictureTensors picture = {{"pixel_values", Tensor::zeros(DType::kF32, {1, 3, 40, 40})}};
-  EXPECT_THROW(model.embed_prompt(std::vector<std::int32_t>{5}, picture, pool_), Error);
+  EXPECT_THROW(model.prepare(std::vector<std::int32_t>{5}, picture, pool_), Error);
 
   Model llava = Model::open(family_folder("llava"));
   const std::vector<std::int32_t> one_placeholder = {1, 3, 5};
-  EXPECT_THROW(llava.embed_prompt(one_placeholder, picture, pool_), Error);
-  EXPECT_THROW(llava.embed_prompt(one_placeholder, {}, pool_), Error);
+  EXPECT_THROW(llava.prepare(one_placeholder, picture, pool_), Error);
+  EXPECT_THROW(llava.prepare(one_placeholder, {}, pool_), Error);
   EXPECT_THROW(llava.image_features({{"pixel_values", Tensor::zeros(DType::kF32, {1, 3, 48, 40})}}, pool_),
                Error);
   EXPECT_THROW(llava.image_features({}, pool_), Error);

@@ -1,6 +1,7 @@
 #include "models/parts.h"
 
 #include "base/error.h"
+#include "models/family.h"
 
 namespace farthing::models {
 
@@ -93,9 +94,9 @@ std::vector<bool> sliding_layers(const Config& config, std::int64_t num_layers,
   return result;
 }
 
-void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks) {
+void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks, std::int64_t default_first) {
   if (!config.flag("use_sliding_window", false)) return;
-  const std::int64_t first = config.integer("max_window_layers", 28);
+  const std::int64_t first = config.integer("max_window_layers", default_first);
   const std::vector<bool> sliding = sliding_layers(config, static_cast<std::int64_t>(blocks.size()),
                                                    [&](std::int64_t layer) { return layer >= first; });
   for (std::size_t i = 0; i < blocks.size(); ++i)
@@ -110,6 +111,32 @@ nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation a
           .gate = nn::LinearSpec{"gate_proj", hidden_size, width},
           .up = {"up_proj", hidden_size, width},
           .down = {"down_proj", width, hidden_size}};
+}
+
+void check_patches(const Config& config, const nn::VisionSpec& vision) {
+  constexpr std::int64_t kLargestSide = 1 << 14;
+  config.require(vision.num_channels <= 16, "num_channels",
+                 "a size in the model configuration is out of range");
+  config.require(vision.image_size <= kLargestSide && vision.patch_size <= vision.image_size, "patch_size",
+                 "the picture and its patches do not fit together");
+}
+
+nn::DecoderSpec composite_decoder(const Config& config, std::string_view default_model_type,
+                                  std::string path) {
+  const Config text = config.child("text_config");
+  nn::DecoderSpec decoder = declare_decoder(text, default_model_type, std::move(path), "lm_head");
+  if (!text.has("tie_word_embeddings"))
+    decoder.tie_word_embeddings = config.flag("tie_word_embeddings", decoder.tie_word_embeddings);
+  return decoder;
+}
+
+std::vector<nn::NameRule> composite_names(const std::string& vision, const std::string& projector) {
+  return {{"model." + vision + ".vision_model.", "model." + vision + "."},
+          {vision + ".vision_model.", "model." + vision + "."},
+          {vision + ".", "model." + vision + "."},
+          {projector + ".", "model." + projector + "."},
+          {"language_model.model.", "model.language_model."},
+          {"language_model.lm_head", "lm_head"}};
 }
 
 std::vector<std::string> buffers() {

@@ -41,14 +41,29 @@ std::vector<bool> sliding_layers(const Config& config, std::int64_t num_layers,
                                  const std::function<bool(std::int64_t layer)>& is_sliding);
 
 /// Sets the windows of Qwen's blocks by use_sliding_window, max_window_layers and layer_types.
-void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks);
+void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks,
+                      std::int64_t default_first = 28);
 
 /// down(f(gate(x)) * up(x)) under Llama's names.
 nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation activation,
                       std::int64_t hidden_size, std::int64_t width);
 
+/// Throws kCorruptData unless the tower's picture, patches and channels fit together and stay far from
+/// overflow.
+void check_patches(const Config& config, const nn::VisionSpec& vision);
+
 /// Regexes of what files hold beside the weights: buffers of old ones, scales of a quantized cache.
 std::vector<std::string> buffers();
+
+/// The text part of a composite model: its own block, or, in files of flat composites, the whole. The tie of
+/// its head may be said outside of it.
+nn::DecoderSpec composite_decoder(const Config& config, std::string_view default_model_type,
+                                  std::string path = "model.language_model");
+
+/// Spellings of the parts of most composites: files of transformers 4 (language_model.model.*), names in
+/// memory, and towers with or without a `vision_model` level. `vision` and `projector` are names below
+/// "model".
+std::vector<nn::NameRule> composite_names(const std::string& vision, const std::string& projector);
 
 /// What every text model starts from: family, architecture (from the file, else `default_architecture`),
 /// leftovers, and the head as the only linear that quantize leaves alone.

@@ -2,46 +2,130 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "nn/tile_map.h"
 
 namespace farthing::models {
 namespace {
 
-// CLIP-like towers give every picture the same number of features: its patches, and the class token if it is
-// kept.
-std::int64_t features_of(const nn::VisionSpec& vision) {
-  const std::int64_t side = vision.image_size / vision.patch_size;
-  return side * side + (!vision.class_embedding.empty() && !vision.drop_class_token ? 1 : 0);
+std::string token_text(const tokenizer::Tokenizer& tokenizer, std::int64_t id) {
+  const auto token = tokenizer.token(static_cast<std::int32_t>(id));
+  FARTHING_REQUIRE(token, Code::kCorruptData, "a picture token of config.json is not in the tokenizer",
+                   {{"token_id", id}}, "the tokenizer files may belong to another model; fetch them again");
+  return *token;
+}
+
+// Puts the texts of tokens where the declaration has their ids: "{5}".
+std::string with_tokens(const std::string& text, const tokenizer::Tokenizer& tokenizer) {
+  std::string result;
+  std::size_t from = 0;
+  for (std::size_t open = text.find('{'); open != std::string::npos; open = text.find('{', from)) {
+    const std::size_t close = text.find('}', open);
+    FARTHING_CHECK(close != std::string::npos);
+    result += text.substr(from, open - from) +
+              token_text(tokenizer, std::stoll(text.substr(open + 1, close - open - 1)));
+    from = close + 1;
+  }
+  return result + text.substr(from);
+}
+
+std::int64_t merged(const nn::ModelSpec& spec, std::int64_t features) {
+  const std::int64_t size = spec.projector ? spec.projector->merge_size : 1;
+  return features / (size * size);
 }
 
 }  // namespace
 
-std::string placeholder_text(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer,
-                             const std::filesystem::path& directory) {
-  if (const auto file = directory / "processor_config.json"; std::filesystem::exists(file)) {
-    const Json config = read_json(file);
-    if (const auto token = config.find("image_token"); token != config.end() && token->is_string())
-      return *token;
-  }
-  const auto token = tokenizer.token(static_cast<std::int32_t>(spec.image_token_id));
-  FARTHING_REQUIRE(token, Code::kCorruptData, "the image token of config.json is not in the tokenizer",
-                   {{"image_token_id", spec.image_token_id}, {"folder", directory.string()}},
-                   "the tokenizer files may belong to another model; fetch them again");
-  return *token;
+std::int64_t features_of(const nn::ModelSpec& spec, const image::ImageLayout& layout) {
+  const nn::VisionSpec& vision = *spec.vision;
+  if (spec.tile_map)
+    return nn::tile_map_of(*spec.tile_map, layout.original_height, layout.original_width, vision.image_size,
+                           vision.patch_size)
+        .count(vision.image_size / vision.patch_size);
+  if (vision.input == nn::PictureInput::kViews)
+    return layout.num_tiles * merged(spec, vision.features_per_view());
+  return merged(spec, std::int64_t{layout.grid_frames} * layout.grid_rows * layout.grid_columns);
 }
 
-std::string expand_placeholders(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer,
-                                const std::string& text, const std::string& placeholder,
-                                std::span<const image::ImageLayout> layouts) {
-  const auto image_token =
-      tokenizer.token(static_cast<std::int32_t>(spec.image_token_id)).value_or(placeholder);
+PictureText::PictureText(std::shared_ptr<const nn::ModelSpec> spec, const tokenizer::Tokenizer& tokenizer,
+                         const std::filesystem::path& directory)
+    : spec_(std::move(spec)) {
+  const std::filesystem::path file = directory / "processor_config.json";
+  const Json config = std::filesystem::exists(file) ? read_json(file) : Json::object();
+  const auto named = [&](const char* key, const std::string& fallback) {
+    const auto found = config.find(key);
+    return found != config.end() && found->is_string() ? found->get<std::string>() : fallback;
+  };
+  const nn::PlaceholderSpec& declared = spec_->placeholder;
+  image_token_ = token_text(tokenizer, spec_->image_token_id);
+  placeholder_ =
+      declared.token_id >= 0 ? token_text(tokenizer, declared.token_id) : named("image_token", image_token_);
+  before_ = with_tokens(declared.before, tokenizer);
+  after_ = with_tokens(declared.after, tokenizer);
+  row_break_ = named("image_break_token", declared.row_break);
+  row_end_ = named("image_end_token", declared.row_end);
+}
+
+std::string PictureText::tokens(std::int64_t count) const {
+  std::string text;
+  for (std::int64_t i = 0; i < count; ++i) text += image_token_;
+  return text;
+}
+
+std::string PictureText::framed(std::int64_t count) const {
+  return before_ + tokens(count) + after_;
+}
+
+std::string PictureText::rows(std::int64_t rows, std::int64_t columns) const {
+  std::string text;
+  for (std::int64_t row = 0; row < rows; ++row)
+    text += tokens(columns) + (row + 1 < rows ? row_break_ : row_end_);
+  return text;
+}
+
+// `count` features per tile.
+std::string PictureText::tiles(const image::ImageLayout& layout, std::int64_t count) const {
+  std::string text;
+  for (int row = 1; row <= layout.tile_rows; ++row) {
+    for (int column = 1; column <= layout.tile_columns; ++column)
+      text += before_ + fmt::format("<row_{}_col_{}>", row, column) + tokens(count);
+    text += "\n";
+  }
+  if (layout.tile_rows > 0) text += "\n";
+  return text + before_ + "<global-img>" + tokens(count) + after_;
+}
+
+std::string PictureText::picture(const image::ImageLayout& layout) const {
+  using Layout = nn::PlaceholderSpec::Layout;
+  const std::int64_t count = features_of(*spec_, layout);
+  switch (spec_->placeholder.layout) {
+    case Layout::kTokens:
+      return framed(count);
+    case Layout::kRows: {
+      const std::int64_t size = spec_->projector->merge_size;
+      return rows(layout.grid_rows / size, layout.grid_columns / size);
+    }
+    case Layout::kTiles:
+      return tiles(layout, count / layout.num_tiles);
+    case Layout::kCrops: {
+      const std::string one = framed(count / layout.num_tiles);
+      if (layout.num_tiles == 1) return one;
+      std::string text =
+          "Here is the original image " + one + " and here are some crops to help you see better";
+      for (int crop = 1; crop < layout.num_tiles; ++crop) text += " " + one;
+      return text;
+    }
+  }
+  return {};
+}
+
+std::string PictureText::expand(const std::string& text, std::span<const image::ImageLayout> layouts) const {
   std::string result;
   std::size_t from = 0;
-  for (std::size_t picture = 0; picture < layouts.size(); ++picture) {
-    const std::size_t at = text.find(placeholder, from);
+  for (const image::ImageLayout& layout : layouts) {
+    const std::size_t at = text.find(placeholder_, from);
     FARTHING_CHECK(at != std::string::npos);
-    result += text.substr(from, at - from);
-    for (std::int64_t i = 0; i < features_of(*spec.vision); ++i) result += image_token;
-    from = at + placeholder.size();
+    result += text.substr(from, at - from) + picture(layout);
+    from = at + placeholder_.size();
   }
   return result + text.substr(from);
 }

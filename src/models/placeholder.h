@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -12,15 +13,33 @@
 
 namespace farthing::models {
 
-/// The text of one placeholder, such as "<image>": processor_config.json, else the token with the declared
-/// id.
-std::string placeholder_text(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer,
-                             const std::filesystem::path& directory);
+class PictureText {
+ public:
+  PictureText() = default;
+  /// Reads the tokens' texts from the tokenizer and, where the folder has one, processor_config.json. Throws
+  /// kCorruptData for a token that the tokenizer lacks.
+  PictureText(std::shared_ptr<const nn::ModelSpec> spec, const tokenizer::Tokenizer& tokenizer,
+              const std::filesystem::path& directory);
 
-/// Replaces the k-th placeholder by as many image tokens, and the marks between them, as picture k has
-/// features.
-std::string expand_placeholders(const nn::ModelSpec& spec, const tokenizer::Tokenizer& tokenizer,
-                                const std::string& text, const std::string& placeholder,
-                                std::span<const image::ImageLayout> layouts);
+  /// What stands for one picture in a text, such as "<image>".
+  const std::string& placeholder() const { return placeholder_; }
+
+  /// Replaces the k-th placeholder by as many image tokens, and the marks between them, as picture k has
+  /// features. `text` has a placeholder for every layout.
+  std::string expand(const std::string& text, std::span<const image::ImageLayout> layouts) const;
+
+ private:
+  std::string tokens(std::int64_t count) const;
+  std::string framed(std::int64_t count) const;
+  std::string rows(std::int64_t rows, std::int64_t columns) const;
+  std::string tiles(const image::ImageLayout& layout, std::int64_t count) const;
+  std::string picture(const image::ImageLayout& layout) const;
+
+  std::shared_ptr<const nn::ModelSpec> spec_;
+  std::string placeholder_, image_token_, before_, after_, row_break_, row_end_;
+};
+
+/// Features that the model makes of a picture.
+std::int64_t features_of(const nn::ModelSpec& spec, const image::ImageLayout& layout);
 
 }  // namespace farthing::models

@@ -1,7 +1,5 @@
 #include "models/prompt.h"
 
-#include "models/placeholder.h"
-
 namespace farthing::models {
 namespace {
 
@@ -71,7 +69,7 @@ PromptProcessor PromptProcessor::open(const std::filesystem::path& directory,
   }
   if (result.spec_->vision) {
     result.images_ = image::ImageProcessor::open(directory);
-    result.placeholder_ = placeholder_text(*result.spec_, *result.tokenizer_, directory);
+    result.picture_text_ = PictureText(result.spec_, *result.tokenizer_, directory);
   }
   result.end_of_sequence_ids_ = find_end_of_sequence(directory, *result.tokenizer_);
   return result;
@@ -88,7 +86,7 @@ std::string PromptProcessor::render(const Json& messages, bool add_generation_pr
   for (Json& message : inputs.messages) {
     const auto content = message.find("content");
     if (content == message.end()) continue;
-    *content = parts ? as_parts(*content) : as_string(*content, placeholder_);
+    *content = parts ? as_parts(*content) : as_string(*content, placeholder());
   }
   return template_ ? template_->render(inputs) : tokenizer::render_default(inputs);
 }
@@ -102,14 +100,14 @@ Prompt PromptProcessor::encode(const std::string& text, std::span<const image::I
   Prompt prompt;
   std::string expanded = text;
   if (takes_pictures()) {
-    const std::size_t expected = count_occurrences(text, placeholder_);
+    const std::size_t expected = count_occurrences(text, placeholder());
     FARTHING_REQUIRE(expected == pictures.size(), Code::kInvalidArgument,
                      "the prompt's picture placeholders and the pictures differ in number",
                      {{"placeholders", expected}, {"pictures", pictures.size()}},
-                     fmt::format("write \"{}\" once for every --image", placeholder_));
+                     fmt::format("write \"{}\" once for every --image", placeholder()));
     if (!pictures.empty()) {
       image::ProcessedImages processed = images_->process(pictures);
-      expanded = expand_placeholders(*spec_, *tokenizer_, text, placeholder_, processed.layouts);
+      expanded = picture_text_.expand(text, processed.layouts);
       prompt.pictures = std::move(processed.tensors);
     }
   }

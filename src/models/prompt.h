@@ -11,12 +11,13 @@
 #include "image/image.h"
 #include "image/processor.h"
 #include "models/model.h"
+#include "models/placeholder.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace farthing::models {
 
-/// A prompt ready for Model::embed_prompt.
+/// A prompt ready for Model::prepare.
 struct Prompt {
   std::vector<std::int32_t> ids;  // picture placeholders expanded
   PictureTensors pictures;        // the processor's tensors; empty without pictures
@@ -49,7 +50,7 @@ class PromptProcessor {
                      bool add_generation_prompt) const;
 
   /// The text that stands for one picture, "<image>". Empty for text models.
-  const std::string& placeholder() const { return placeholder_; }
+  const std::string& placeholder() const { return picture_text_.placeholder(); }
 
   /// The model's end-of-sequence ids: generation_config.json, else config.json, else the tokenizer.
   const std::vector<std::int32_t>& end_of_sequence_ids() const { return end_of_sequence_ids_; }
@@ -59,7 +60,7 @@ class PromptProcessor {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   std::shared_ptr<const tokenizer::ChatTemplate> template_;
   std::shared_ptr<const image::ImageProcessor> images_;
-  std::string placeholder_;
+  PictureText picture_text_;
   std::vector<std::int32_t> end_of_sequence_ids_;
 };
 

@@ -29,7 +29,14 @@ constexpr std::array kFamilies = {
     Family{"gpt2", "GPT-2", declare_gpt2},
     Family{"gpt_neox", "GPT-NeoX, Pythia", declare_gpt_neox},
     Family{"bloom", "Bloom", declare_bloom},
-    Family{"llava", "LLaVA 1.5", declare_llava},
+    Family{"llava", "LLaVA 1.5, Pixtral", declare_llava},
+    Family{"llava_next", "LLaVA-NeXT", declare_llava_next},
+    Family{"idefics3", "Idefics 3", declare_idefics3},
+    Family{"smolvlm", "SmolVLM", declare_smolvlm},
+    Family{"gemma3", "Gemma 3 (with pictures)", declare_gemma3},
+    Family{"mistral3", "Mistral Small 3.1 (with pictures)", declare_mistral3},
+    Family{"qwen2_vl", "Qwen 2-VL", declare_qwen2_vl},
+    Family{"qwen2_5_vl", "Qwen 2.5-VL", declare_qwen2_5_vl},
 };
 
 const Family& family_named(const std::string& model_type, const Config& config) {

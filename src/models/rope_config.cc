@@ -133,7 +133,7 @@ nn::RopeSpec rope_config(const Config& config, std::int64_t head_dim, const Rope
                  partial_inside ? "rope_parameters" : defaults.partial_key,
                  "the rotated part of a head should be an even number of elements within it");
   rope.max_position_embeddings = config.integer("max_position_embeddings", defaults.max_position_embeddings);
-  rope.mrope_section = mrope_section(block, rope.rotary_dim);
+  rope.axis_sections = mrope_section(block, rope.rotary_dim);
 
   const std::string name = block.text("rope_type", block.text("type", "default"));
   rope.scaling = scaling_named(block, name);

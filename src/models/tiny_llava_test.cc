@@ -39,7 +39,7 @@ class TinyLlava : public testing::Test {
     nn::Batch batch = nn::Batch::of({static_cast<std::int64_t>(prompt.size())});
     batch.caches = {&cache};
     Tensor hidden =
-        model_->embed_prompt(prompt, {{"pixel_values", expected_->read(picture + ".pixel_values")}}, pool_);
+        model_->prepare(prompt, {{"pixel_values", expected_->read(picture + ".pixel_values")}}, pool_).hidden;
     Ids generated;
     while (true) {
       const Tensor last = model_->forward(hidden, batch, pool_);

@@ -16,13 +16,13 @@ class Walk {
   void vision(const nn::VisionSpec& vision) {
     const Place place = below(root_, vision.path, vision.class_name, Role::kVision);
     const std::string patches = join(vision.path, vision.patch_embedding);
-    visitor_.parameter(patches + ".weight",
-                       {vision.hidden_size, vision.num_channels, vision.patch_size, vision.patch_size});
+    visitor_.parameter(patches + ".weight", vision.patch_shape());
     if (vision.patch_bias) visitor_.parameter(patches + ".bias", {vision.hidden_size});
     if (!vision.class_embedding.empty())
       visitor_.parameter(join(vision.path, vision.class_embedding), {vision.hidden_size});
-    visitor_.table(join(vision.path, vision.position_embedding),
-                   {vision.num_positions(), vision.hidden_size});
+    if (!vision.position_embedding.empty())
+      visitor_.table(join(vision.path, vision.position_embedding),
+                     {vision.num_positions(), vision.hidden_size});
     norm(vision.pre_norm, vision.path);
     blocks(vision.blocks, join(vision.path, vision.layers), place);
     norm(vision.post_norm, vision.path);
@@ -30,7 +30,14 @@ class Walk {
 
   void projector(const nn::ProjectorSpec& projector) {
     const Place place = below(root_, projector.path, projector.class_name, Role::kProjector);
+    norm(projector.norm, projector.path);
+    if (projector.merged_linear) group({&*projector.merged_linear}, projector.path, place);
+    norm(projector.merged_norm, projector.path);
     for (const nn::LinearSpec& linear : projector.linears) group({&linear}, projector.path, place);
+  }
+
+  void tile_map(const nn::TileMapSpec& map, std::int64_t hidden_size) {
+    visitor_.parameter(map.newline, {hidden_size});
   }
 
   void decoder(const nn::DecoderSpec& decoder) {
@@ -61,8 +68,14 @@ class Walk {
   void group(const std::vector<const nn::LinearSpec*>& linears, const std::string& parent,
              const Place& place) {
     const std::string name = join(parent, linears.front()->name);
-    for (const nn::LinearSpec* linear : linears)
-      visitor_.linear(*linear, join(parent, linear->name), name, place);
+    for (const nn::LinearSpec* linear : linears) {
+      const std::string path = join(parent, linear->name);
+      if (linear->bare) {
+        visitor_.parameter(path, {linear->in_features, linear->out_features});
+      } else {
+        visitor_.linear(*linear, path, name, place);
+      }
+    }
   }
 
   void norm(const nn::NormSpec& norm, const std::string& parent) {
@@ -143,6 +156,7 @@ void walk(const nn::ModelSpec& spec, SpecVisitor& visitor) {
   Walk walk(spec.architecture, visitor);
   if (spec.vision) walk.vision(*spec.vision);
   if (spec.projector) walk.projector(*spec.projector);
+  if (spec.tile_map) walk.tile_map(*spec.tile_map, spec.decoder.hidden_size);
   walk.decoder(spec.decoder);
 }
 

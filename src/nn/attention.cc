@@ -151,7 +151,7 @@ void Attention::rotate(const Heads& heads, const ForwardContext& context) const 
 }
 
 void Attention::attend(const Heads& heads, float* out, const ForwardContext& context) const {
-  const kernels::AttentionShape shape{
+  kernels::AttentionShape shape{
       .num_heads = spec_.num_heads,
       .num_key_value_heads = spec_.num_key_value_heads,
       .head_dim = spec_.head_dim,
@@ -177,9 +177,21 @@ void Attention::attend(const Heads& heads, float* out, const ForwardContext& con
       value = cache.values();
       key_stride = value_stride = key_width;
     }
-    kernels::attention(shape, heads.query + row * heads.query_stride, heads.query_stride, length, past, key,
-                       key_stride, value, value_stride, past + length,
-                       out + row * spec_.num_heads * spec_.head_dim, context.pool);
+    const auto rows_see = [&](std::int64_t begin, std::int64_t end, std::int64_t key_end, bool causal) {
+      if (begin == end) return;
+      shape.causal = causal;
+      kernels::attention(shape, heads.query + (row + begin) * heads.query_stride, heads.query_stride,
+                         end - begin, past + begin, key, key_stride, value, value_stride, key_end,
+                         out + (row + begin) * spec_.num_heads * spec_.head_dim, context.pool);
+    };
+    std::int64_t done = 0;
+    if (spec_.two_way_spans && !batch.spans.empty())
+      for (const RowSpan& span : batch.spans[s]) {
+        rows_see(done, span.begin, past + span.begin, spec_.causal);
+        rows_see(span.begin, span.end, past + span.key_end, false);
+        done = span.end;
+      }
+    rows_see(done, length, past + length, spec_.causal);
     row += length;
   }
 }

@@ -30,6 +30,36 @@ std::int64_t Batch::rows() const {
   return std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
 }
 
+Sequence Sequence::of(std::int64_t length, std::int64_t axes) {
+  return after({}, length, axes);
+}
+
+Sequence Sequence::after(const SequenceCache& cache, std::int64_t count, std::int64_t axes) {
+  Sequence sequence{.length = count, .position_shift = cache.position_shift};
+  const std::int64_t first = cache.length() + cache.position_shift;
+  for (std::int64_t position = first; position < first + count; ++position)
+    sequence.positions.insert(sequence.positions.end(), static_cast<std::size_t>(axes), position);
+  return sequence;
+}
+
+void Batch::add(const Sequence& sequence, SequenceCache* cache) {
+  const auto sequence_axes =
+      sequence.length == 0 ? axes : static_cast<std::int64_t>(sequence.positions.size()) / sequence.length;
+  if (rows() == 0) axes = sequence_axes;
+  FARTHING_CHECK(axes == sequence_axes, "{} axes beside {}", sequence_axes, axes);
+  FARTHING_CHECK(caches.size() == (cache != nullptr ? lengths.size() : 0), "some sequences without a cache");
+  lengths.push_back(sequence.length);
+  positions.insert(positions.end(), sequence.positions.begin(), sequence.positions.end());
+  context_lengths.push_back((cache != nullptr ? cache->length() : 0) + sequence.length);
+  if (cache != nullptr) {
+    caches.push_back(cache);
+    cache->position_shift = sequence.position_shift;
+  }
+  if (sequence.spans.empty() && spans.empty()) return;
+  spans.resize(lengths.size());
+  spans.back() = sequence.spans;
+}
+
 Batch Batch::of(std::vector<std::int64_t> lengths) {
   Batch batch;
   batch.lengths = std::move(lengths);

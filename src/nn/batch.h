@@ -33,21 +33,44 @@ class KeyValueCache {
 /// One cache per layer, for one sequence.
 struct SequenceCache {
   std::vector<KeyValueCache> layers;
+  std::int64_t position_shift = 0;  // a token's position minus its index, where pictures take fewer positions
 
   std::int64_t length() const { return layers.empty() ? 0 : layers.front().length(); }
   std::size_t num_bytes() const;
 };
 
+/// Rows [begin, end) of a sequence that see its keys [0, key_end), later ones among them.
+struct RowSpan {
+  std::int64_t begin, end, key_end;
+};
+
+/// The rows that one sequence brings to a call.
+struct Sequence {
+  std::int64_t length = 0;
+  std::vector<std::int64_t> positions;  // [length, axes]
+  std::int64_t position_shift = 0;      // of the tokens that will follow
+  std::vector<RowSpan> spans;           // in order, without overlap: pictures whose rows see each other
+
+  /// `length` tokens from position 0 on, on every axis.
+  static Sequence of(std::int64_t length, std::int64_t axes = 1);
+  /// The next `count` tokens of a sequence.
+  static Sequence after(const SequenceCache& cache, std::int64_t count, std::int64_t axes = 1);
+};
+
 struct Batch {
   std::vector<std::int64_t> lengths;    // rows of each sequence in this call
-  std::vector<std::int64_t> positions;  // [rows], or [axes * rows] axis by axis for mrope
+  std::int64_t axes = 1;                // of a position: 1, or time, row and column
+  std::vector<std::int64_t> positions;  // [rows, axes]
   std::vector<SequenceCache*> caches;   // per sequence; empty when nothing is kept
   // Per sequence, how long it is after this call: rope scaling follows it. Empty: the largest position, plus
   // one.
   std::vector<std::int64_t> context_lengths;
-  std::vector<std::uint8_t> image_rows;  // [rows]; set where Gemma-like masks need it, else empty
+  std::vector<std::vector<RowSpan>> spans;  // per sequence; empty when none has any
 
   std::int64_t rows() const;
+
+  /// Adds a sequence, which starts at the end of its cache; without one, at 0.
+  void add(const Sequence& sequence, SequenceCache* cache = nullptr);
 
   /// Sequences that start at position 0, without caches.
   static Batch of(std::vector<std::int64_t> lengths);

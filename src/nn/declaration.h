@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/elementwise.h"
+#include "tensor/tensor.h"
 
 namespace farthing::nn {
 
@@ -26,6 +27,7 @@ struct LinearSpec {
   std::int64_t out_features = 0;
   bool bias = false;
   bool transposed = false;  // stored [in, out] (GPT-2's Conv1D)
+  bool bare = false;  // a parameter of its parent, called `name` itself, and no module (Gemma 3's projector)
 };
 
 struct NormSpec {
@@ -39,6 +41,13 @@ struct NormSpec {
   float weight_offset = 0.0f;  // 1 for Gemma: files store the distance from 1
 
   explicit operator bool() const { return kind != Kind::kNone; }
+};
+
+/// Which frequencies the pairs of each axis take, where a position has several.
+enum class AxisFrequencies {
+  kShared,       // pair j the j-th of all, whatever its axis: Qwen-VL's text
+  kRestarted,    // every axis its own, over its part of the head: Qwen-VL's tower
+  kAlternating,  // pair k of axis a the (k * axes + a)-th of all: Pixtral's tower
 };
 
 /// Rotary position embedding and its length extensions; the rules are in models-and-tokenizers 0.4.
@@ -56,7 +65,10 @@ struct RopeSpec {
   bool truncate = true;                                  // yarn
   std::optional<double> attention_factor, mscale, mscale_all_dim;
   std::vector<double> short_factor, long_factor;  // longrope
-  std::vector<std::int64_t> mrope_section;        // Qwen-VL: pairs per axis (time, row, column)
+  /// Positions of several axes (time, row, column; or row, column): pairs of elements that each axis turns,
+  /// axis after axis. Empty: one axis.
+  std::vector<std::int64_t> axis_sections;
+  AxisFrequencies axis_frequencies = AxisFrequencies::kShared;
 
   bool operator==(const RopeSpec&) const = default;
 };
@@ -85,7 +97,9 @@ struct AttentionSpec {
   float softcap = 0.0f;
   std::int64_t sliding_window = 0;  // 0: none; else a query sees that many keys, itself included
   bool causal = true;
-  float alibi_scale = 0.0f;  // 0: no ALiBi; else the factor of its slopes (1 for Bloom, D^-1/2 for Falcon)
+  bool two_way_spans = false;  // rows of Batch::spans see each other both ways: Gemma 3's pictures
+  bool windowed = false;       // in a tower: rows see those of their window only (Qwen 2.5-VL)
+  float alibi_scale = 0.0f;    // 0: no ALiBi; else the factor of its slopes (1 for Bloom, D^-1/2 for Falcon)
 };
 
 /// down(f(gate(x)) * up(x)), or down(f(up(x))) when there is no gate.
@@ -159,44 +173,107 @@ struct DecoderSpec {
 
   /// Columns of the embedding, and of what the head reads.
   std::int64_t embedding_width() const { return embedding_size == 0 ? hidden_size : embedding_size; }
+  /// Axes of a position: 1, or time, row and column where some attention turns by all of them.
+  std::int64_t position_axes() const {
+    for (const BlockSpec& block : blocks)
+      if (block.attention.rope && !block.attention.rope->axis_sections.empty())
+        return static_cast<std::int64_t>(block.attention.rope->axis_sections.size());
+    return 1;
+  }
   /// The head as a linear; its name is a canonical path.
   LinearSpec head() const { return {lm_head, embedding_width(), vocab_size, lm_head_bias}; }
 };
 
-/// A tower of encoder blocks over picture patches (CLIP, SigLIP).
+/// How the processor's pixel_values come to the tower.
+enum class PictureInput {
+  kViews,    // [..., C, S, S]: every view (a picture, a tile, a crop) has the tower's own size
+  kAnySize,  // [pictures, C, H, W], padded to the largest, with image_sizes [pictures, 2]: Pixtral
+  kPatches,  // [patches, C * t * p * p] with image_grid_thw [pictures, 3]: Qwen-VL
+};
+
+/// A tower of encoder blocks over picture patches: CLIP, SigLIP and towers of the models' own.
 struct VisionSpec {
   std::string path;        // canonical, "model.vision_tower"
   std::string class_name;  // "CLIPVisionModel"
   std::string model_type;  // "clip_vision_model"
+  PictureInput input = PictureInput::kViews;
+  bool drop_blank_views = false;  // views of zeros only are padding (Idefics 3)
   std::int64_t hidden_size = 0, num_channels = 3, image_size = 0, patch_size = 0;
-  std::string patch_embedding;  // NAME.weight [H, C, p, p]
+  std::int64_t temporal_patch_size = 0;  // 0: pictures have no time axis, the weight is [H, C, p, p]
+  std::string patch_embedding;           // NAME.weight [H, C, (t,) p, p]
   bool patch_bias = false;
   std::string class_embedding;     // [H]; empty when there is none
-  std::string position_embedding;  // NAME.weight [patches + 1, H]
+  std::string position_embedding;  // NAME.weight [patches + 1, H]; empty where rotation does it
   NormSpec pre_norm;
   std::string layers = "encoder.layers";
   std::vector<BlockSpec> blocks;
-  NormSpec post_norm;  // only where the model uses it for the features
+  std::int64_t patch_block = 1;  // patches come in squares of that side, row by row inside (Qwen-VL)
+  std::int64_t window = 0;       // side of the windows of `windowed` attention, in squares of patches
+  NormSpec post_norm;            // only where the model uses it for the features
   std::vector<std::int64_t>
       feature_layers;  // indices into hidden states 0 .. L; negative from the end; several are concatenated
   bool drop_class_token = true;
 
-  /// Tokens of one picture inside the tower: the class token, if there is one, and the patches.
+  /// Tokens of one view inside the tower: the class token, if there is one, and the patches.
   std::int64_t num_positions() const {
     return (image_size / patch_size) * (image_size / patch_size) + (class_embedding.empty() ? 0 : 1);
+  }
+  /// Features of one view.
+  std::int64_t features_per_view() const {
+    return num_positions() - (drop_class_token && !class_embedding.empty() ? 1 : 0);
   }
   /// A feature layer counted from 0.
   std::int64_t hidden_state_index(std::int64_t layer) const {
     return layer < 0 ? static_cast<std::int64_t>(blocks.size()) + 1 + layer : layer;
   }
+  Shape patch_shape() const {
+    if (temporal_patch_size == 0) return {hidden_size, num_channels, patch_size, patch_size};
+    return {hidden_size, num_channels, temporal_patch_size, patch_size, patch_size};
+  }
 };
 
-/// From picture features to embeddings of the decoder: linear, activation, linear (LLaVA).
+/// How squares of neighbouring features become one.
+enum class PatchMerge {
+  kNone,
+  kAverage,       // their mean: Gemma 3
+  kSpaceToDepth,  // one after the other, row by row: Idefics 3, InternVL ("pixel shuffle")
+  kChannelMajor,  // per channel its square: Mistral 3 (im2col)
+  kConsecutive,   // rows that come in squares already, one after the other: Qwen-VL
+};
+
+/// From picture features to embeddings of the decoder: norm, merging, norm, linears with an activation
+/// between them; each part where it is declared.
 struct ProjectorSpec {
   std::string path;        // "model.multi_modal_projector"
   std::string class_name;  // "LlavaMultiModalProjector"
+  NormSpec norm;           // of every feature
+  PatchMerge merge = PatchMerge::kNone;
+  std::int64_t merge_size = 1;              // side of the squares
+  std::optional<LinearSpec> merged_linear;  // on the merged features, without activation (Mistral 3)
+  NormSpec merged_norm;
   std::vector<LinearSpec> linears;
   Activation activation = Activation::kGelu;
+};
+
+/// LLaVA-NeXT's order of tiles: the whole view first, then the tiles joined to one map, without what was
+/// padded, a newline after every row of it.
+struct TileMapSpec {
+  std::string newline;                                          // canonical name of a parameter [H]
+  std::vector<std::pair<std::int64_t, std::int64_t>> canvases;  // (height, width) to choose from
+};
+
+/// How a picture is written into the prompt's text.
+struct PlaceholderSpec {
+  enum class Layout {
+    kTokens,  // as many image tokens as features, between `before` and `after`
+    kRows,  // a row of tokens per row of features, `row_break` between them and `row_end` at the end: Pixtral
+    kTiles,  // every tile with its row and column, and the whole view last: Idefics 3
+    kCrops,  // like kTokens, for the whole view and then for each crop: Gemma 3
+  };
+  Layout layout = Layout::kTokens;
+  std::int64_t token_id = -1;  // stands for a picture in the text; -1: image_token_id
+  std::string before, after;   // "{5}" is the token with id 5
+  std::string row_break, row_end;
 };
 
 /// One spelling of names turned into the canonical one: the prefix `from` becomes `to`. An empty `from` fits
@@ -212,7 +289,9 @@ struct ModelSpec {
   DecoderSpec decoder;
   std::optional<VisionSpec> vision;
   std::optional<ProjectorSpec> projector;
+  std::optional<TileMapSpec> tile_map;
   std::int64_t image_token_id = -1;
+  PlaceholderSpec placeholder;
   std::vector<NameRule>
       names;  // tried in order on every name in the file; the first prefix that fits is replaced
   std::vector<std::string> ignored_tensors;  // regexes of leftovers in old files: inv_freq, masks

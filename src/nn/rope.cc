@@ -15,11 +15,33 @@ bool is_long(const RopeSpec& spec, std::int64_t context_length) {
   return context_length > spec.original_max_position_embeddings;
 }
 
+// Where pair j of a rotation with several axes stands: its axis, and its place among the pairs of that axis.
+struct AxisPair {
+  std::size_t axis = 0;
+  std::int64_t place = 0;
+};
+
+std::vector<AxisPair> axis_pairs(const RopeSpec& spec, std::int64_t pairs) {
+  std::vector<AxisPair> result;
+  for (std::size_t axis = 0; axis < spec.axis_sections.size(); ++axis)
+    for (std::int64_t place = 0; place < spec.axis_sections[axis]; ++place) result.push_back({axis, place});
+  result.resize(static_cast<std::size_t>(pairs));
+  return result;
+}
+
 // theta^(2j/d), the reciprocal of the plain frequencies.
-std::vector<double> periods(double theta, std::int64_t rotary_dim) {
-  std::vector<double> result(static_cast<std::size_t>(rotary_dim / 2));
-  for (std::size_t j = 0; j < result.size(); ++j)
-    result[j] = std::pow(theta, 2.0 * static_cast<double>(j) / static_cast<double>(rotary_dim));
+std::vector<double> periods(const RopeSpec& spec, double theta, std::int64_t rotary_dim) {
+  const std::vector<AxisPair> pairs = axis_pairs(spec, rotary_dim / 2);
+  const auto axes = static_cast<std::int64_t>(spec.axis_sections.size());
+  std::vector<double> result;
+  for (std::int64_t j = 0; j < rotary_dim / 2; ++j) {
+    const AxisPair& pair = pairs[static_cast<std::size_t>(j)];
+    std::int64_t step = j;
+    if (spec.axis_frequencies == AxisFrequencies::kRestarted) step = pair.place * axes;
+    if (spec.axis_frequencies == AxisFrequencies::kAlternating)
+      step = pair.place * axes + static_cast<std::int64_t>(pair.axis);
+    result.push_back(std::pow(theta, 2.0 * static_cast<double>(step) / static_cast<double>(rotary_dim)));
+  }
   return result;
 }
 
@@ -63,29 +85,17 @@ void scale_llama3(const RopeSpec& spec, std::vector<double>& frequencies) {
   }
 }
 
-// The axis (time, row, column) that turns pair j; axis 0 without sections.
-std::vector<std::size_t> axes_of_pairs(const RopeSpec& spec, std::size_t pairs) {
-  std::vector<std::size_t> axes;
-  for (std::size_t axis = 0; axis < spec.mrope_section.size(); ++axis)
-    axes.insert(axes.end(), static_cast<std::size_t>(spec.mrope_section[axis]), axis);
-  axes.resize(pairs, 0);
-  return axes;
-}
-
 std::int64_t context_length_of(const Batch& batch, std::size_t sequence, std::int64_t first_row) {
   if (!batch.context_lengths.empty()) return batch.context_lengths[sequence];
-  const auto begin = batch.positions.begin() + first_row;
-  const auto end = begin + batch.lengths[sequence];
+  const auto begin = batch.positions.begin() + first_row * batch.axes;
+  const auto end = begin + batch.lengths[sequence] * batch.axes;
   return begin == end ? 0 : *std::max_element(begin, end) + 1;
 }
 
 void fill_table(const Batch& batch, ThreadPool& pool, RotaryTables::Table& table) {
   const std::int64_t rows = batch.rows(), pairs = table.rotary_dim / 2;
-  const auto num_axes = rows == 0 ? std::size_t{1} : batch.positions.size() / static_cast<std::size_t>(rows);
-  FARTHING_CHECK(static_cast<std::int64_t>(batch.positions.size()) ==
-                 rows * static_cast<std::int64_t>(num_axes));
-  std::vector<std::size_t> axes = axes_of_pairs(table.spec, static_cast<std::size_t>(pairs));
-  for (std::size_t& axis : axes) axis = std::min(axis, num_axes - 1);
+  FARTHING_CHECK(static_cast<std::int64_t>(batch.positions.size()) == rows * batch.axes);
+  const std::vector<AxisPair> axis_of = axis_pairs(table.spec, pairs);
   const float factor = attention_factor(table.spec);
   table.cosine.resize(static_cast<std::size_t>(rows * pairs));
   table.sine.resize(table.cosine.size());
@@ -97,9 +107,10 @@ void fill_table(const Batch& batch, ThreadPool& pool, RotaryTables::Table& table
     pool.parallel_for(batch.lengths[s], 64, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = first_row + begin; row < first_row + end; ++row)
         for (std::int64_t j = 0; j < pairs; ++j) {
-          const auto axis = static_cast<std::int64_t>(axes[static_cast<std::size_t>(j)]);
+          const std::int64_t axis = std::min<std::int64_t>(
+              static_cast<std::int64_t>(axis_of[static_cast<std::size_t>(j)].axis), batch.axes - 1);
           const float position =
-              static_cast<float>(batch.positions[static_cast<std::size_t>(axis * rows + row)]);
+              static_cast<float>(batch.positions[static_cast<std::size_t>(row * batch.axes + axis)]);
           const float angle = position * frequencies[static_cast<std::size_t>(j)];
           table.cosine[static_cast<std::size_t>(row * pairs + j)] = std::cos(angle) * factor;
           table.sine[static_cast<std::size_t>(row * pairs + j)] = std::sin(angle) * factor;
@@ -115,7 +126,7 @@ std::vector<float> inverse_frequencies(const RopeSpec& spec, std::int64_t rotary
                                        std::int64_t context_length) {
   const double theta =
       spec.scaling == Scaling::kDynamic ? dynamic_theta(spec, rotary_dim, context_length) : spec.theta;
-  std::vector<double> frequencies = periods(theta, rotary_dim);
+  std::vector<double> frequencies = periods(spec, theta, rotary_dim);
   if (spec.scaling == Scaling::kLongRope) {
     const std::vector<double>& stretch = is_long(spec, context_length) ? spec.long_factor : spec.short_factor;
     FARTHING_CHECK(stretch.size() == frequencies.size());

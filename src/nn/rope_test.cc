@@ -97,8 +97,9 @@ TEST(Rope, PairsOfAnAxisTurnWithItsPosition) {
   ThreadPool pool(1);
   RotaryTables tables;
   Batch batch = Batch::of({1});
+  batch.axes = 3;
   batch.positions = {5, 7, 11};  // time, row, column of one token
-  const RotaryTables::Table& table = tables.get({.theta = 1.0, .mrope_section = {1, 1, 2}}, 8, batch, pool);
+  const RotaryTables::Table& table = tables.get({.theta = 1.0, .axis_sections = {1, 1, 2}}, 8, batch, pool);
   EXPECT_FLOAT_EQ(table.cosine[0], std::cos(5.0f));
   EXPECT_FLOAT_EQ(table.cosine[1], std::cos(7.0f));
   EXPECT_FLOAT_EQ(table.cosine[2], std::cos(11.0f));

@@ -1,4 +1,4 @@
-// A tower of encoder blocks over picture patches (CLIP, SigLIP).
+// A tower of encoder blocks over picture patches.
 #pragma once
 
 #include <memory>
@@ -6,25 +6,29 @@
 
 #include "nn/block.h"
 #include "nn/norm.h"
+#include "nn/picture_input.h"
 
 namespace farthing::nn {
+
+/// Rows for every patch of every view (and its class token, where that is kept), view after view.
+struct PictureFeatures {
+  Tensor rows;  // F32 [features, width]
+  std::vector<PatchGrid> grids;
+};
 
 class VisionTower {
  public:
   /// Loads the tower as far as its features need it: blocks after the last feature layer are left alone.
   VisionTower(const VisionSpec& spec, const WeightSource& source);
 
-  /// `pixels` F32 [pictures, channels, image_size, image_size] to features [pictures * tokens, width], where
-  /// width is hidden_size times the number of feature layers. Throws kInvalidArgument for pictures of another
-  /// size.
-  Tensor forward(const Tensor& pixels, ThreadPool& pool);
+  /// Features of all views; their width is hidden_size times the number of feature layers. Throws
+  /// kInvalidArgument for tensors that do not fit the tower.
+  PictureFeatures forward(const PictureTensors& pictures, ThreadPool& pool);
 
-  std::int64_t tokens_per_picture() const;
   std::size_t num_bytes() const;
 
  private:
-  Tensor embed(const Tensor& pixels, ThreadPool& pool) const;
-  void keep_features(const float* hidden, std::size_t which, std::int64_t pictures, Tensor& features) const;
+  Tensor embed(const PatchRows& patches, ThreadPool& pool) const;
 
   VisionSpec spec_;
   std::vector<std::int64_t> feature_layers_;  // non-negative

@@ -19,27 +19,24 @@ CalibratedModel::~CalibratedModel() = default;
 
 void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Reporter& reporter) {
   std::vector<Tensor> parts;
-  std::vector<std::int64_t> lengths;
-  std::int64_t pending = 0;
+  nn::Batch batch;
   const auto flush = [&] {
     if (parts.empty()) return;
-    Rows rows{.batch = nn::Batch::of(lengths),
-              .hidden = Tensor::empty(DType::kF32, {pending, parts.front().dim(1)})};
+    Rows rows{.batch = std::exchange(batch, {}), .hidden = {}};
+    rows.hidden = Tensor::empty(DType::kF32, {rows.batch.rows(), parts.front().dim(1)});
     std::byte* out = rows.hidden.mutable_bytes().data();
     for (const Tensor& part : parts) out = std::copy(part.bytes().begin(), part.bytes().end(), out);
     rows_.push_back(std::move(rows));
     parts.clear();
-    lengths.clear();
-    pending = 0;
   };
   for (std::size_t i = 0; i < calibration.samples.size(); ++i) {
     cancel_.check();
     const models::Prompt& prompt = calibration.samples[i].prompt;
     const auto length = static_cast<std::int64_t>(prompt.ids.size());
-    if (pending > 0 && pending + length > plan::kRowsAtOnce) flush();
-    parts.push_back(model_.embed_prompt(prompt.ids, prompt.pictures, pool_));
-    lengths.push_back(length);
-    pending += length;
+    if (batch.rows() + length > plan::kRowsAtOnce) flush();
+    models::Prepared prepared = model_.prepare(prompt.ids, prompt.pictures, pool_);
+    parts.push_back(std::move(prepared.hidden));
+    batch.add(prepared.sequences.front());
     reporter.progress({.stage = "embed",
                        .fraction = 0,
                        .done = static_cast<std::int64_t>(i + 1),

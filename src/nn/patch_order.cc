@@ -1,0 +1,70 @@
+#include "nn/patch_order.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace farthing::nn {
+namespace {
+
+struct Place {
+  std::int64_t row, column;
+};
+
+// Places of one frame's patches in the order in which they come: square after square, row by row inside; with
+// squares of one patch that is raster order.
+std::vector<Place> places(const PatchGrid& grid, std::int64_t block) {
+  std::vector<Place> result;
+  for (std::int64_t top = 0; top < grid.rows; top += block)
+    for (std::int64_t left = 0; left < grid.columns; left += block)
+      for (std::int64_t i = 0; i < block * block; ++i) result.push_back({top + i / block, left + i % block});
+  return result;
+}
+
+// The squares of a frame, window after window in raster order, and how many patches each window has.
+std::vector<std::int64_t> by_windows(const PatchGrid& grid, const VisionSpec& spec, Batch& windows) {
+  const std::int64_t rows = grid.rows / spec.patch_block, columns = grid.columns / spec.patch_block;
+  std::vector<std::int64_t> squares;
+  for (std::int64_t top = 0; top < rows; top += spec.window)
+    for (std::int64_t left = 0; left < columns; left += spec.window) {
+      const std::int64_t bottom = std::min(top + spec.window, rows),
+                         right = std::min(left + spec.window, columns);
+      for (std::int64_t y = top; y < bottom; ++y)
+        for (std::int64_t x = left; x < right; ++x) squares.push_back(y * columns + x);
+      windows.lengths.push_back((bottom - top) * (right - left) * spec.patch_block * spec.patch_block);
+    }
+  return squares;
+}
+
+}  // namespace
+
+TowerRows tower_rows(const VisionSpec& spec, const std::vector<PatchGrid>& grids) {
+  const std::int64_t class_rows = spec.class_embedding.empty() ? 0 : 1;
+  const std::int64_t square = spec.patch_block * spec.patch_block;
+  TowerRows result;
+  result.views.axes = result.windows.axes = 2;
+  for (const PatchGrid& grid : grids) {
+    const std::vector<Place> place = places(grid, spec.patch_block);
+    const auto count = static_cast<std::int64_t>(place.size());
+    for (std::int64_t frame = 0; frame < grid.frames; ++frame) {
+      const auto first = static_cast<std::int64_t>(result.order.size());
+      result.views.lengths.push_back(class_rows + count);
+      if (class_rows == 1) {
+        result.order.push_back(first);
+        result.views.positions.insert(result.views.positions.end(), {0, 0});
+      }
+      std::vector<std::int64_t> squares(static_cast<std::size_t>(count / square));
+      std::iota(squares.begin(), squares.end(), std::int64_t{0});
+      if (spec.window > 0) squares = by_windows(grid, spec, result.windows);
+      for (const std::int64_t at : squares)
+        for (std::int64_t i = at * square; i < (at + 1) * square; ++i) {
+          const Place& where = place[static_cast<std::size_t>(i)];
+          result.order.push_back(first + class_rows + i);
+          result.views.positions.insert(result.views.positions.end(), {where.row, where.column});
+        }
+    }
+  }
+  result.windows.positions = result.views.positions;
+  return result;
+}
+
+}  // namespace farthing::nn
