@@ -21,6 +21,7 @@ nn::ModelSpec declare_llava_next(const Config& config);
 nn::ModelSpec declare_mistral(const Config& config);
 nn::ModelSpec declare_mistral3(const Config& config);
 nn::ModelSpec declare_mixtral(const Config& config);
+nn::ModelSpec declare_mllama(const Config& config);
 nn::ModelSpec declare_opt(const Config& config);
 nn::ModelSpec declare_phi(const Config& config);
 nn::ModelSpec declare_phi3(const Config& config);

@@ -21,6 +21,7 @@ class FoldingLister {
     std::vector<std::string> attention_inputs;
     for (const nn::LinearSpec& input : block.attention.inputs)
       attention_inputs.push_back(join(join(path, block.attention.name), input.name));
+    if (block.attention.cross) attention_inputs.resize(1);  // the others read pictures
     std::vector<std::string> mlp_inputs = feed_forward_inputs(block, path);
 
     const bool one_norm = block.residual == nn::Residual::kParallel && !block.mlp_norm;

@@ -39,6 +39,7 @@ constexpr std::string_view kCases[] = {
     "llava_next",
     "mistral",
     "mixtral",
+    "mllama",
     "opt",
     "opt-350m",
     "opt-fp16-bin",

@@ -20,7 +20,7 @@ struct Model::Parts {
   std::vector<std::optional<nn::Block>> blocks;
   std::optional<nn::FinalNorm> final_norm;
   std::optional<nn::Head> head;
-  std::optional<nn::VisionTower> vision_tower;
+  std::unique_ptr<nn::VisionTower> vision_tower;
   std::optional<nn::Projector> projector;
   nn::Scratch scratch;
 };
@@ -58,7 +58,8 @@ void Model::load(ThreadPool& pool) {
   loaded(parts_->embedding, spec_->decoder, *source_);
   loaded(parts_->final_norm, spec_->decoder, *source_);
   loaded(parts_->head, spec_->decoder, parts_->embedding->tokens(), *source_);
-  if (spec_->vision) loaded(parts_->vision_tower, *spec_->vision, *source_);
+  if (spec_->vision && !parts_->vision_tower)
+    parts_->vision_tower = nn::load_vision_tower(*spec_->vision, *source_);
   if (spec_->projector) loaded(parts_->projector, *spec_->projector, *source_);
   pool.parallel_for(static_cast<std::int64_t>(parts_->blocks.size()), 1,
                     [&](std::int64_t begin, std::int64_t end) {
@@ -96,7 +97,8 @@ Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int6
 nn::PictureFeatures Model::image_features(const PictureTensors& pictures, ThreadPool& pool) {
   FARTHING_REQUIRE(spec_->vision && spec_->projector, Code::kInvalidArgument, "this model takes no pictures",
                    {{"architecture", spec_->architecture}});
-  nn::VisionTower& tower = loaded(parts_->vision_tower, *spec_->vision, *source_);
+  if (!parts_->vision_tower) parts_->vision_tower = nn::load_vision_tower(*spec_->vision, *source_);
+  nn::VisionTower& tower = *parts_->vision_tower;
   const nn::Projector& projector = loaded(parts_->projector, *spec_->projector, *source_);
   if (!spec_->tile_map) return projector.forward(tower.forward(pictures, pool), pool);
 
@@ -163,6 +165,7 @@ Tensor Model::forward(Tensor hidden, const nn::Batch& batch, ThreadPool& pool,
   FARTHING_CHECK(hidden.rank() == 2 && hidden.dim(0) == batch.rows(), "{} for a batch of {} rows",
                  to_string(hidden.shape()), batch.rows());
   for (std::size_t i = 0; i < parts_->blocks.size(); ++i) {
+    if (!block(static_cast<std::int64_t>(i)).takes_part(batch)) continue;
     if (hidden_states != nullptr) hidden_states->push_back(hidden.clone());
     block(static_cast<std::int64_t>(i))
         .forward(hidden.mutable_data<float>(), {.pool = pool, .batch = batch, .scratch = &parts_->scratch});
@@ -181,6 +184,10 @@ nn::SequenceCache Model::new_cache() const {
     const std::int64_t width = block.attention.num_key_value_heads * block.attention.head_dim;
     cache.layers.emplace_back(width, width);
   }
+  const auto& blocks = spec_->decoder.blocks;
+  const auto first = std::find_if(blocks.begin(), blocks.end(),
+                                  [](const nn::BlockSpec& block) { return !block.attention.cross; });
+  cache.token_layer = first == blocks.end() ? 0 : static_cast<std::size_t>(first - blocks.begin());
   return cache;
 }
 

@@ -3,10 +3,43 @@
 #include <algorithm>
 
 namespace farthing::models {
+namespace {
+
+// The features of pictures [begin, end): all real ones first, then those of blank tiles.
+Tensor states_of(const nn::PictureFeatures& features, std::size_t begin, std::size_t end) {
+  const std::int64_t width = features.rows.dim(1);
+  std::int64_t before = 0, count = 0;
+  for (std::size_t i = 0; i < end; ++i) (i < begin ? before : count) += features.grids[i].count();
+  Tensor states = Tensor::empty(DType::kF32, {count, width});
+  float* to = states.mutable_data<float>();
+  for (const bool real : {true, false}) {
+    const float* from = features.rows.data<float>() + before * width;
+    for (std::size_t i = begin; i < end; ++i) {
+      const nn::PatchGrid& grid = features.grids[i];
+      const std::int64_t blank = grid.blank_frames * grid.rows * grid.columns, filled = grid.count() - blank;
+      to = real ? std::copy_n(from, filled * width, to)
+                : std::copy_n(from + filled * width, blank * width, to);
+      from += grid.count() * width;
+    }
+  }
+  return states;
+}
+
+}  // namespace
 
 nn::Sequence PicturePlaces::sequence(std::span<const std::int32_t> ids) {
+  nn::Sequence result{.length = static_cast<std::int64_t>(ids.size())};
+  if (spec_.decoder.reads_pictures()) {
+    result = nn::Sequence::of(result.length, spec_.decoder.position_axes());
+    lay_out_states(ids, result);
+  } else {
+    lay_out_embedded(ids, result);
+  }
+  return result;
+}
+
+void PicturePlaces::lay_out_embedded(std::span<const std::int32_t> ids, nn::Sequence& result) {
   const std::int64_t axes = spec_.decoder.position_axes(), length = static_cast<std::int64_t>(ids.size());
-  nn::Sequence result{.length = length};
   std::int64_t position = 0;
   for (std::int64_t i = 0; i < length;) {
     if (!is_placeholder(ids[static_cast<std::size_t>(i)])) {
@@ -35,18 +68,46 @@ nn::Sequence PicturePlaces::sequence(std::span<const std::int32_t> ids) {
     }
   }
   result.position_shift = position - length;
-  return result;
+}
+
+// Real states of the prompt's pictures, one after the other, then those of the tiles that they lack. A token
+// attends to the pictures of the last run of placeholders before it, tokens before the first to all states.
+void PicturePlaces::lay_out_states(std::span<const std::int32_t> ids, nn::Sequence& sequence) {
+  const std::size_t first_grid = grid_;
+  std::vector<std::int64_t> real_end = {0};  // of the states of the pictures so far
+  std::int64_t run_begin = 0;                // of the states of the current run of placeholders
+  for (std::int64_t i = 0; i < sequence.length; ++i) {
+    if (!is_placeholder(ids[static_cast<std::size_t>(i)])) continue;
+    ++placeholders_;
+    if (grid_ == features_.grids.size()) continue;
+    const nn::PatchGrid& grid = features_.grids[grid_++];
+    const bool goes_on = i > 0 && is_placeholder(ids[static_cast<std::size_t>(i - 1)]);
+    if (!goes_on) run_begin = real_end.back();
+    real_end.push_back(real_end.back() + (grid.frames - grid.blank_frames) * grid.rows * grid.columns);
+    if (!sequence.picture_spans.empty()) sequence.picture_spans.back().end = i;
+    sequence.picture_spans.push_back({i, sequence.length, run_begin, real_end.back()});
+  }
+  if (sequence.picture_spans.empty()) return;
+  sequence.picture_states = states_of(features_, first_grid, grid_);
+  const std::int64_t first = sequence.picture_spans.front().begin;
+  if (first > 0)
+    sequence.picture_spans.insert(sequence.picture_spans.begin(),
+                                  {0, first, 0, sequence.picture_states.dim(0), /*belongs=*/false});
 }
 
 void PicturePlaces::require_all_used() const {
+  const std::int64_t expected = spec_.decoder.reads_pictures()
+                                    ? static_cast<std::int64_t>(features_.grids.size())
+                                    : features_.rows.dim(0);
   FARTHING_REQUIRE(
-      features_.rows.dim(0) == placeholders_, Code::kInvalidArgument,
+      expected == placeholders_, Code::kInvalidArgument,
       "picture placeholders and picture features differ in number",
-      {{"placeholders", placeholders_}, {"features", features_.rows.dim(0)}},
+      {{"placeholders", placeholders_}, {"features", expected}},
       "give as many pictures as the prompt has placeholders, and do not cut the prompt inside one");
 }
 
 void PicturePlaces::put_into(std::span<const std::int32_t> ids, Tensor& hidden) const {
+  if (spec_.decoder.reads_pictures()) return;
   const std::int64_t width = hidden.dim(1);
   const float* feature = features_.rows.data<float>();
   for (std::size_t i = 0; i < ids.size(); ++i) {

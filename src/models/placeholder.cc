@@ -98,6 +98,8 @@ std::string PictureText::picture(const image::ImageLayout& layout) const {
   using Layout = nn::PlaceholderSpec::Layout;
   const std::int64_t count = features_of(*spec_, layout);
   switch (spec_->placeholder.layout) {
+    case Layout::kSingle:
+      return image_token_;
     case Layout::kTokens:
       return framed(count);
     case Layout::kRows: {

@@ -49,6 +49,14 @@ Json as_string(const Json& content, const std::string& placeholder) {
   return text;
 }
 
+// Puts the begin-of-sequence token after the pictures that begin the text, unless the text has one.
+std::string with_begin(const std::string& text, const std::string& begin, const std::string& placeholder) {
+  if (text.find(begin) != std::string::npos) return text;
+  std::size_t at = 0;
+  while (text.compare(at, placeholder.size(), placeholder) == 0) at += placeholder.size();
+  return text.substr(0, at) + begin + text.substr(at);
+}
+
 std::size_t count_occurrences(const std::string& text, const std::string& pattern) {
   std::size_t count = 0;
   for (std::size_t at = text.find(pattern); at != std::string::npos;
@@ -112,6 +120,10 @@ Prompt PromptProcessor::encode(const std::string& text, std::span<const image::I
     }
   }
   const auto bos = tokenizer_->special_token("bos_token");
+  if (spec_->placeholder.before_begin && add_special_tokens && bos) {
+    expanded = with_begin(expanded, *bos, placeholder());
+    add_special_tokens = false;
+  }
   const bool begins_with_bos = bos && !bos->empty() && expanded.starts_with(*bos);
   prompt.ids = tokenizer_->encode(expanded, {.add_special_tokens = add_special_tokens && !begins_with_bos});
   return prompt;

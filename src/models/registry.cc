@@ -35,6 +35,7 @@ constexpr std::array kFamilies = {
     Family{"smolvlm", "SmolVLM", declare_smolvlm},
     Family{"gemma3", "Gemma 3 (with pictures)", declare_gemma3},
     Family{"mistral3", "Mistral Small 3.1 (with pictures)", declare_mistral3},
+    Family{"mllama", "Mllama (Llama 3.2 Vision)", declare_mllama},
     Family{"qwen2_vl", "Qwen 2-VL", declare_qwen2_vl},
     Family{"qwen2_5_vl", "Qwen 2.5-VL", declare_qwen2_5_vl},
 };

@@ -26,6 +26,7 @@ class Walk {
     norm(vision.pre_norm, vision.path);
     blocks(vision.blocks, join(vision.path, vision.layers), place);
     norm(vision.post_norm, vision.path);
+    if (vision.tiling) tiling(*vision.tiling, vision, place);
   }
 
   void projector(const nn::ProjectorSpec& projector) {
@@ -42,7 +43,8 @@ class Walk {
 
   void decoder(const nn::DecoderSpec& decoder) {
     const Place place = below(root_, decoder.path, decoder.class_name, Role::kText);
-    visitor_.table(join(decoder.path, decoder.embed_tokens), {decoder.vocab_size, decoder.embedding_width()});
+    visitor_.table(join(decoder.path, decoder.embed_tokens),
+                   {decoder.embedding_rows(), decoder.embedding_width()});
     if (decoder.project_in) group({&*decoder.project_in}, decoder.path, place);
     if (!decoder.embed_positions.empty())
       visitor_.table(join(decoder.path, decoder.embed_positions),
@@ -58,6 +60,20 @@ class Walk {
   }
 
  private:
+  void tiling(const nn::TilingSpec& tiling, const nn::VisionSpec& vision, const Place& place) {
+    const std::int64_t width = tiling.max_tiles * vision.hidden_size;
+    for (const std::string& name : {tiling.before, tiling.after}) {
+      const std::string path = join(vision.path, name);
+      visitor_.table(join(path, "embedding"), {tiling.aspect_ratios, width});
+      visitor_.parameter(join(path, "gate"), {1});
+    }
+    const std::string path = join(vision.path, tiling.positions);
+    visitor_.parameter(join(path, "embedding"), {vision.num_positions(), vision.hidden_size});
+    visitor_.table(join(path, "tile_embedding"), {tiling.aspect_ratios, vision.num_positions() * width});
+    visitor_.parameter(join(path, "gate"), {1});
+    blocks(tiling.global_blocks, join(vision.path, tiling.global_layers), place);
+  }
+
   static Place below(Place place, const std::string& path, const std::string& class_name, Role role) {
     place.role = role;
     place.parents.emplace_back(path, class_name);
@@ -95,6 +111,8 @@ class Walk {
     norm(block.attention_norm, path);
     attention(block.attention, path, place);
     norm(block.attention_output_norm, path);
+    for (const nn::BranchScale& scale : {block.attention_scale, block.mlp_scale})
+      if (scale) visitor_.parameter(join(path, scale.name), {scale.size});
     norm(block.mlp_norm, path);
     if (block.moe) {
       experts(*block.moe, path, place);
@@ -111,6 +129,10 @@ class Walk {
     const Place inner = below(place, path, attention.class_name, place.role);
     std::vector<const nn::LinearSpec*> inputs;
     for (const nn::LinearSpec& input : attention.inputs) inputs.push_back(&input);
+    if (attention.cross) {  // queries read the text, keys and values the pictures
+      group({inputs.front()}, path, inner);
+      inputs.erase(inputs.begin());
+    }
     group(inputs, path, inner);
     head_norm(attention.query_norm, path, attention, attention.num_heads);
     head_norm(attention.key_norm, path, attention, attention.num_key_value_heads);

@@ -39,6 +39,11 @@ Sequence Sequence::after(const SequenceCache& cache, std::int64_t count, std::in
   const std::int64_t first = cache.length() + cache.position_shift;
   for (std::int64_t position = first; position < first + count; ++position)
     sequence.positions.insert(sequence.positions.end(), static_cast<std::size_t>(axes), position);
+  if (cache.last_pictures) {
+    sequence.picture_spans.push_back(*cache.last_pictures);
+    sequence.picture_spans.back().begin = 0;
+    sequence.picture_spans.back().end = count;
+  }
   return sequence;
 }
 
@@ -54,10 +59,18 @@ void Batch::add(const Sequence& sequence, SequenceCache* cache) {
   if (cache != nullptr) {
     caches.push_back(cache);
     cache->position_shift = sequence.position_shift;
+    if (!sequence.picture_spans.empty()) cache->last_pictures = sequence.picture_spans.back();
   }
-  if (sequence.spans.empty() && spans.empty()) return;
-  spans.resize(lengths.size());
-  spans.back() = sequence.spans;
+  if (!sequence.spans.empty() || !spans.empty()) {
+    spans.resize(lengths.size());
+    spans.back() = sequence.spans;
+  }
+  if (!sequence.picture_spans.empty() || !picture_spans.empty()) {
+    picture_states.resize(lengths.size());
+    picture_spans.resize(lengths.size());
+    picture_states.back() = sequence.picture_states;
+    picture_spans.back() = sequence.picture_spans;
+  }
 }
 
 Batch Batch::of(std::vector<std::int64_t> lengths) {

@@ -4,7 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
+
+#include "tensor/tensor.h"
 
 namespace farthing::nn {
 
@@ -30,12 +33,21 @@ class KeyValueCache {
   std::vector<float> keys_, values_;
 };
 
+/// Rows [begin, end) of a sequence and the states of pictures [key_begin, key_end) that they attend to. Rows
+/// that belong to no picture attend to all of them, and skip the feed-forward part of the block.
+struct PictureSpan {
+  std::int64_t begin, end, key_begin, key_end;
+  bool belongs = true;
+};
+
 /// One cache per layer, for one sequence.
 struct SequenceCache {
   std::vector<KeyValueCache> layers;
+  std::size_t token_layer = 0;               // a layer whose cache grows with every token
+  std::optional<PictureSpan> last_pictures;  // what the tokens to come attend to
   std::int64_t position_shift = 0;  // a token's position minus its index, where pictures take fewer positions
 
-  std::int64_t length() const { return layers.empty() ? 0 : layers.front().length(); }
+  std::int64_t length() const { return layers.empty() ? 0 : layers[token_layer].length(); }
   std::size_t num_bytes() const;
 };
 
@@ -50,6 +62,8 @@ struct Sequence {
   std::vector<std::int64_t> positions;  // [length, axes]
   std::int64_t position_shift = 0;      // of the tokens that will follow
   std::vector<RowSpan> spans;           // in order, without overlap: pictures whose rows see each other
+  Tensor picture_states;                // [states, H] for cross attention; none when the cache has their keys
+  std::vector<PictureSpan> picture_spans;
 
   /// `length` tokens from position 0 on, on every axis.
   static Sequence of(std::int64_t length, std::int64_t axes = 1);
@@ -66,6 +80,8 @@ struct Batch {
   // one.
   std::vector<std::int64_t> context_lengths;
   std::vector<std::vector<RowSpan>> spans;  // per sequence; empty when none has any
+  std::vector<Tensor> picture_states;       // the same, as are the spans
+  std::vector<std::vector<PictureSpan>> picture_spans;
 
   std::int64_t rows() const;
 

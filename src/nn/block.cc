@@ -1,15 +1,33 @@
 #include "nn/block.h"
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "kernels/elementwise.h"
 #include "nn/attention.h"
+#include "nn/cross_attention.h"
 #include "nn/mlp.h"
 #include "nn/moe.h"
 #include "nn/names.h"
 #include "nn/norm.h"
 
 namespace farthing::nn {
+namespace {
+
+// One factor per channel; none without a learned scale.
+std::vector<float> load_scale(const BranchScale& spec, std::int64_t hidden_size, const std::string& path,
+                              const WeightSource& source) {
+  if (!spec) return {};
+  const Tensor parameter = read_float32(source, join(path, spec.name), {spec.size});
+  std::vector<float> scale(static_cast<std::size_t>(hidden_size));
+  for (std::size_t i = 0; i < scale.size(); ++i) scale[i] = parameter.data<float>()[spec.size == 1 ? 0 : i];
+  if (spec.tanh)
+    for (float& value : scale) value = std::tanh(value);
+  return scale;
+}
+
+}  // namespace
 
 struct Block::Parts {
   Parts(const BlockSpec& spec, std::string path, std::int64_t layer, const WeightSource& source)
@@ -18,10 +36,16 @@ struct Block::Parts {
         residual_scale(spec.residual_scale),
         hidden_size(spec.attention.output.out_features),
         attention_norm(spec.attention_norm, this->path, source),
-        attention(spec.attention, this->path, layer, source),
         attention_output_norm(spec.attention_output_norm, this->path, source),
         mlp_norm(spec.mlp_norm, this->path, source),
-        mlp_output_norm(spec.mlp_output_norm, this->path, source) {
+        mlp_output_norm(spec.mlp_output_norm, this->path, source),
+        attention_scale(load_scale(spec.attention_scale, hidden_size, this->path, source)),
+        mlp_scale(load_scale(spec.mlp_scale, hidden_size, this->path, source)) {
+    if (spec.attention.cross) {
+      cross_attention.emplace(spec.attention, this->path, layer, source);
+    } else {
+      attention.emplace(spec.attention, this->path, layer, source);
+    }
     if (spec.moe) {
       moe.emplace(*spec.moe, this->path, source);
     } else {
@@ -29,11 +53,49 @@ struct Block::Parts {
     }
   }
 
+  void attend(const float* x, float* y, const ForwardContext& context) {
+    if (cross_attention) {
+      cross_attention->forward(x, y, context);
+    } else {
+      attention->forward(x, y, context);
+    }
+    scale_channels(attention_scale, y, context.batch.rows(), context.pool);
+  }
+
   void feed_forward(const float* x, std::int64_t rows, float* y, const ForwardContext& context) {
     if (moe) {
       moe->forward(x, rows, y, context);
     } else {
       mlp->forward(x, rows, y, context);
+    }
+    scale_channels(mlp_scale, y, rows, context.pool);
+    if (cross_attention) clear_rows_without_picture(context.batch, y);
+  }
+
+  void scale_channels(const std::vector<float>& scale, float* rows, std::int64_t count,
+                      ThreadPool& pool) const {
+    if (scale.empty()) return;
+    pool.parallel_for(count, 64, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row)
+        for (std::int64_t i = 0; i < hidden_size; ++i)
+          rows[row * hidden_size + i] *= scale[static_cast<std::size_t>(i)];
+    });
+  }
+
+  // Rows that belong to no picture keep what they had: their feed-forward branch is nothing.
+  void clear_rows_without_picture(const Batch& batch, float* rows) const {
+    std::int64_t first = 0;
+    for (std::size_t s = 0; s < batch.lengths.size(); ++s) {
+      std::int64_t done = 0;
+      const auto clear = [&](std::int64_t begin, std::int64_t end) {
+        std::fill(rows + (first + begin) * hidden_size, rows + (first + end) * hidden_size, 0.0f);
+      };
+      for (const PictureSpan& span : batch.picture_spans[s]) {
+        clear(done, span.belongs ? span.begin : span.end);
+        done = span.end;
+      }
+      clear(done, batch.lengths[s]);
+      first += batch.lengths[s];
     }
   }
 
@@ -53,12 +115,14 @@ struct Block::Parts {
   float residual_scale;
   std::int64_t hidden_size;
   Norm attention_norm;
-  Attention attention;
+  std::optional<Attention> attention;
+  std::optional<CrossAttention> cross_attention;
   Norm attention_output_norm;
   Norm mlp_norm;
   std::optional<Mlp> mlp;
   std::optional<MixtureOfExperts> moe;
   Norm mlp_output_norm;
+  std::vector<float> attention_scale, mlp_scale;  // [H]; empty without a learned scale
 };
 
 // Pre-norm (norm what a branch reads) and post-norm (norm the sum), one branch after the other.
@@ -76,7 +140,7 @@ void Block::Parts::forward_sequential(float* hidden, const ForwardContext& conte
     add(hidden, branch, rows, context.pool);
     if (residual == Residual::kPostNorm && norm) norm.forward(hidden, rows, hidden, context.pool);
   };
-  attention.forward(input(attention_norm), branch, context);
+  attend(input(attention_norm), branch, context);
   finish(attention_output_norm, attention_norm);
   feed_forward(input(mlp_norm), rows, branch, context);
   finish(mlp_output_norm, mlp_norm);
@@ -93,7 +157,7 @@ void Block::Parts::forward_parallel(float* hidden, const ForwardContext& context
     mlp_norm.forward(hidden, rows, second, context.pool);
     mlp_input = second;
   }
-  attention.forward(normed, branch, context);
+  attend(normed, branch, context);
   add(hidden, branch, rows, context.pool);
   feed_forward(mlp_input, rows, branch, context);
   add(hidden, branch, rows, context.pool);
@@ -109,7 +173,7 @@ Block::Block(Block&&) noexcept = default;
 Block& Block::operator=(Block&&) noexcept = default;
 
 void Block::forward(float* hidden, const ForwardContext& context) {
-  if (context.batch.rows() == 0) return;
+  if (context.batch.rows() == 0 || !takes_part(context.batch)) return;
   Scratch own;
   const ForwardContext inner{context.pool, context.batch, context.observer,
                              context.scratch != nullptr ? context.scratch : &own};
@@ -120,20 +184,26 @@ void Block::forward(float* hidden, const ForwardContext& context) {
   }
 }
 
+bool Block::takes_part(const Batch& batch) const {
+  return !parts_->cross_attention || !batch.picture_spans.empty();
+}
+
 const std::string& Block::path() const {
   return parts_->path;
 }
 
 std::vector<Linear*> Block::linears() {
   std::vector<Linear*> result;
-  parts_->attention.append_linears(result);
+  if (parts_->attention) parts_->attention->append_linears(result);
+  if (parts_->cross_attention) parts_->cross_attention->append_linears(result);
   if (parts_->mlp) parts_->mlp->append_linears(result);
   if (parts_->moe) parts_->moe->append_linears(result);
   return result;
 }
 
 std::size_t Block::num_bytes() const {
-  return parts_->attention_norm.num_bytes() + parts_->attention.num_bytes() +
+  return parts_->attention_norm.num_bytes() + (parts_->attention ? parts_->attention->num_bytes() : 0) +
+         (parts_->cross_attention ? parts_->cross_attention->num_bytes() : 0) +
          parts_->attention_output_norm.num_bytes() + parts_->mlp_norm.num_bytes() +
          parts_->mlp_output_norm.num_bytes() + (parts_->mlp ? parts_->mlp->num_bytes() : 0) +
          (parts_->moe ? parts_->moe->num_bytes() : 0);

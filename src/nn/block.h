@@ -21,7 +21,10 @@ class Block {
   Block(Block&&) noexcept;
   Block& operator=(Block&&) noexcept;
 
-  /// hidden [rows, H], in place.
+  /// False where the batch leaves the block out: cross attention without any picture.
+  bool takes_part(const Batch& batch) const;
+
+  /// hidden [rows, H], in place; unchanged if the block does not take part.
   void forward(float* hidden, const ForwardContext& context);
 
   const std::string& path() const;

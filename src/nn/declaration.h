@@ -6,6 +6,7 @@
 // Letters: T tokens, H hidden_size, I intermediate_size, V vocab_size, D head_dim.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -97,6 +98,7 @@ struct AttentionSpec {
   float softcap = 0.0f;
   std::int64_t sliding_window = 0;  // 0: none; else a query sees that many keys, itself included
   bool causal = true;
+  bool cross = false;          // keys and values come from the states of pictures (Mllama)
   bool two_way_spans = false;  // rows of Batch::spans see each other both ways: Gemma 3's pictures
   bool windowed = false;       // in a tower: rows see those of their window only (Qwen 2.5-VL)
   float alibi_scale = 0.0f;    // 0: no ALiBi; else the factor of its slopes (1 for Bloom, D^-1/2 for Falcon)
@@ -134,12 +136,22 @@ enum class Residual {
   kParallel,  // h += attention(norm1(h)) + mlp(norm2(h)), norm2 = norm1 when it has no name of its own
 };
 
+/// A learned factor of a branch before it is added: a parameter NAME [size], 1 for all channels or one each.
+struct BranchScale {
+  std::string name;
+  std::int64_t size = 1;
+  bool tanh = false;  // of the parameter (Mllama's gates); else the parameter itself (layer scale)
+
+  explicit operator bool() const { return !name.empty(); }
+};
+
 struct BlockSpec {
   std::string class_name;  // "LlamaDecoderLayer"
   Residual residual = Residual::kPreNorm;
   NormSpec attention_norm;
   AttentionSpec attention;
   NormSpec attention_output_norm;  // on the branch, before it is added (Gemma 2, 3)
+  BranchScale attention_scale, mlp_scale;
   NormSpec mlp_norm;
   MlpSpec mlp;
   std::optional<MoeSpec> moe;  // instead of `mlp`
@@ -154,7 +166,8 @@ struct DecoderSpec {
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t max_position_embeddings = 0;
-  std::string embed_tokens = "embed_tokens";  // NAME.weight [V, embedding size]
+  std::string embed_tokens = "embed_tokens";  // NAME.weight [V + extra, embedding size]
+  std::int64_t extra_tokens = 0;              // that have an embedding and no logit (Mllama)
   std::int64_t embedding_size = 0;            // 0: hidden_size
   float embedding_scale = 1.0f;               // Gemma: sqrt(H)
   bool round_embedding_scale = false;         // ... rounded to the dtype of the embedding weight first
@@ -173,6 +186,12 @@ struct DecoderSpec {
 
   /// Columns of the embedding, and of what the head reads.
   std::int64_t embedding_width() const { return embedding_size == 0 ? hidden_size : embedding_size; }
+  std::int64_t embedding_rows() const { return vocab_size + extra_tokens; }
+  /// True where some blocks read pictures themselves, so that none of their features stands in the prompt.
+  bool reads_pictures() const {
+    return std::any_of(blocks.begin(), blocks.end(),
+                       [](const BlockSpec& block) { return block.attention.cross; });
+  }
   /// Axes of a position: 1, or time, row and column where some attention turns by all of them.
   std::int64_t position_axes() const {
     for (const BlockSpec& block : blocks)
@@ -189,6 +208,18 @@ enum class PictureInput {
   kViews,    // [..., C, S, S]: every view (a picture, a tile, a crop) has the tower's own size
   kAnySize,  // [pictures, C, H, W], padded to the largest, with image_sizes [pictures, 2]: Pixtral
   kPatches,  // [patches, C * t * p * p] with image_grid_thw [pictures, 3]: Qwen-VL
+};
+
+/// What a tower adds that sees the tiles of a picture together, with places for those that the picture lacks
+/// (Mllama): embeddings of the tiles by the picture's aspect ratio, and blocks over all of it at the end.
+struct TilingSpec {
+  std::int64_t max_tiles = 4;
+  std::int64_t aspect_ratios = 9;  // ids of the processor, 0 for none
+  std::string before, after;       // NAME.embedding.weight [ratios, tiles * H] and NAME.gate, added to tiles
+  std::string positions;  // NAME.embedding [T, H], NAME.tile_embedding.weight [ratios, tiles * T * H]
+  std::int64_t token_multiple = 8;  // the tokens of a tile are padded with zeros to a multiple of that
+  std::string global_layers;
+  std::vector<BlockSpec> global_blocks;
 };
 
 /// A tower of encoder blocks over picture patches: CLIP, SigLIP and towers of the models' own.
@@ -213,6 +244,7 @@ struct VisionSpec {
   std::vector<std::int64_t>
       feature_layers;  // indices into hidden states 0 .. L; negative from the end; several are concatenated
   bool drop_class_token = true;
+  std::optional<TilingSpec> tiling;  // features: the last state and, interleaved, the feature layers
 
   /// Tokens of one view inside the tower: the class token, if there is one, and the patches.
   std::int64_t num_positions() const {
@@ -265,6 +297,7 @@ struct TileMapSpec {
 /// How a picture is written into the prompt's text.
 struct PlaceholderSpec {
   enum class Layout {
+    kSingle,  // one token, whatever the picture (Mllama)
     kTokens,  // as many image tokens as features, between `before` and `after`
     kRows,  // a row of tokens per row of features, `row_break` between them and `row_end` at the end: Pixtral
     kTiles,  // every tile with its row and column, and the whole view last: Idefics 3
@@ -274,6 +307,8 @@ struct PlaceholderSpec {
   std::int64_t token_id = -1;  // stands for a picture in the text; -1: image_token_id
   std::string before, after;   // "{5}" is the token with id 5
   std::string row_break, row_end;
+  bool before_begin =
+      false;  // pictures that begin a prompt stand before its begin-of-sequence token (Mllama)
 };
 
 /// One spelling of names turned into the canonical one: the prefix `from` becomes `to`. An empty `from` fits

@@ -50,7 +50,7 @@ void EmbeddingTable::row(std::int64_t index, float* out) const {
 }
 
 Embedding::Embedding(const DecoderSpec& spec, const WeightSource& source)
-    : tokens_(join(spec.path, spec.embed_tokens), spec.vocab_size, spec.embedding_width(), source),
+    : tokens_(join(spec.path, spec.embed_tokens), spec.embedding_rows(), spec.embedding_width(), source),
       has_positions_(!spec.embed_positions.empty()),
       position_offset_(spec.position_offset),
       hidden_size_(spec.hidden_size),

@@ -121,7 +121,7 @@ std::vector<std::vector<std::int64_t>> read_sizes(const PictureTensors& pictures
                                                   std::int64_t columns) {
   const Tensor& tensor = picture_tensor(pictures, name);
   const bool wide = tensor.dtype() == DType::kI64;
-  FARTHING_REQUIRE(tensor.rank() >= 1 && tensor.dim(tensor.rank() - 1) == columns &&
+  FARTHING_REQUIRE(tensor.rank() >= 1 && (columns == 1 || tensor.dim(tensor.rank() - 1) == columns) &&
                        (wide || tensor.dtype() == DType::kI32),
                    Code::kInvalidArgument, "a tensor of the image processor has another shape than it should",
                    {{"tensor", name}, {"shape", to_string(tensor.shape())}, {"columns", columns}});

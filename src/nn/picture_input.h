@@ -16,6 +16,7 @@ using PictureTensors = std::map<std::string, Tensor>;
 /// Patches or features of one view: a picture, or a tile of one.
 struct PatchGrid {
   std::int64_t frames = 1, rows = 0, columns = 0;
+  std::int64_t blank_frames = 0;  // of these, at the end: tiles that a picture lacks (Mllama)
 
   std::int64_t count() const { return frames * rows * columns; }
 };
@@ -30,7 +31,7 @@ struct PatchRows {
 /// or do not fit it.
 PatchRows read_patches(const VisionSpec& spec, const PictureTensors& pictures, ThreadPool& pool);
 
-/// An integer tensor [pictures, columns] of the processor, as rows.
+/// An integer tensor [..., columns] of the processor, as rows; with one column, of any shape.
 std::vector<std::vector<std::int64_t>> read_sizes(const PictureTensors& pictures, const std::string& name,
                                                   std::int64_t columns);
 

@@ -4,23 +4,10 @@
 
 #include "nn/names.h"
 #include "nn/patch_order.h"
+#include "nn/tiled_tower.h"
 
 namespace farthing::nn {
 namespace {
-
-Linear load_patch_embedding(const VisionSpec& spec, const WeightSource& source) {
-  const std::string path = join(spec.path, spec.patch_embedding);
-  const Tensor weight = source.tensor(path + ".weight");
-  const Shape expected = spec.patch_shape();
-  FARTHING_REQUIRE(weight.shape() == expected, Code::kCorruptData,
-                   "a tensor has another shape than config.json says",
-                   {{"tensor", path + ".weight"},
-                    {"shape", to_string(weight.shape())},
-                    {"expected", to_string(expected)}});
-  Tensor bias;
-  if (spec.patch_bias) bias = read_float32(source, path + ".bias", {spec.hidden_size}).clone();
-  return Linear(path, weight.reshape({spec.hidden_size, weight.numel() / spec.hidden_size}), bias);
-}
 
 Tensor in_order(const Tensor& rows, const std::vector<std::int64_t>& order) {
   const std::int64_t width = rows.dim(1);
@@ -48,9 +35,27 @@ void keep_features(const Tensor& hidden, const TowerRows& rows, std::int64_t dro
   }
 }
 
-}  // namespace
+// Every view by itself, or in windows. Features: the declared layers side by side.
+class ViewTower : public VisionTower {
+ public:
+  ViewTower(const VisionSpec& spec, const WeightSource& source);
 
-VisionTower::VisionTower(const VisionSpec& spec, const WeightSource& source)
+  PictureFeatures forward(const PictureTensors& pictures, ThreadPool& pool) override;
+  std::size_t num_bytes() const override;
+
+ private:
+  Tensor embed(const PatchRows& patches, ThreadPool& pool) const;
+
+  VisionSpec spec_;
+  std::vector<std::int64_t> feature_layers_;  // non-negative
+  Linear patch_embedding_;
+  Tensor class_embedding_;     // F32 [H]
+  Tensor position_embedding_;  // F32 [class token and patches, H]
+  Norm pre_norm_, post_norm_;
+  std::vector<Block> blocks_;
+};
+
+ViewTower::ViewTower(const VisionSpec& spec, const WeightSource& source)
     : spec_(spec),
       patch_embedding_(load_patch_embedding(spec, source)),
       pre_norm_(spec.pre_norm, spec.path, source),
@@ -71,7 +76,7 @@ VisionTower::VisionTower(const VisionSpec& spec, const WeightSource& source)
   source.release(spec.path);
 }
 
-PictureFeatures VisionTower::forward(const PictureTensors& pictures, ThreadPool& pool) {
+PictureFeatures ViewTower::forward(const PictureTensors& pictures, ThreadPool& pool) {
   PatchRows patches = read_patches(spec_, pictures, pool);
   const TowerRows rows = tower_rows(spec_, patches.grids);
   Tensor hidden = embed(patches, pool);
@@ -98,7 +103,7 @@ PictureFeatures VisionTower::forward(const PictureTensors& pictures, ThreadPool&
 }
 
 // Class token and patches with their positions, normed: the tower's hidden state 0.
-Tensor VisionTower::embed(const PatchRows& patches, ThreadPool& pool) const {
+Tensor ViewTower::embed(const PatchRows& patches, ThreadPool& pool) const {
   const std::int64_t width = spec_.hidden_size, class_rows = class_embedding_.defined() ? 1 : 0;
   Tensor embedded = Tensor::empty(DType::kF32, {patches.rows.dim(0), width});
   patch_embedding_.forward(patches.rows.data<float>(), patches.rows.dim(0), embedded.mutable_data<float>(),
@@ -119,11 +124,32 @@ Tensor VisionTower::embed(const PatchRows& patches, ThreadPool& pool) const {
   return hidden;
 }
 
-std::size_t VisionTower::num_bytes() const {
+std::size_t ViewTower::num_bytes() const {
   std::size_t sum = patch_embedding_.num_bytes() + class_embedding_.num_bytes() +
                     position_embedding_.num_bytes() + pre_norm_.num_bytes() + post_norm_.num_bytes();
   for (const Block& block : blocks_) sum += block.num_bytes();
   return sum;
+}
+
+}  // namespace
+
+Linear load_patch_embedding(const VisionSpec& spec, const WeightSource& source) {
+  const std::string path = join(spec.path, spec.patch_embedding);
+  const Tensor weight = source.tensor(path + ".weight");
+  const Shape expected = spec.patch_shape();
+  FARTHING_REQUIRE(weight.shape() == expected, Code::kCorruptData,
+                   "a tensor has another shape than config.json says",
+                   {{"tensor", path + ".weight"},
+                    {"shape", to_string(weight.shape())},
+                    {"expected", to_string(expected)}});
+  Tensor bias;
+  if (spec.patch_bias) bias = read_float32(source, path + ".bias", {spec.hidden_size}).clone();
+  return Linear(path, weight.reshape({spec.hidden_size, weight.numel() / spec.hidden_size}), bias);
+}
+
+std::unique_ptr<VisionTower> load_vision_tower(const VisionSpec& spec, const WeightSource& source) {
+  if (spec.tiling) return std::make_unique<TiledTower>(spec, source);
+  return std::make_unique<ViewTower>(spec, source);
 }
 
 }  // namespace farthing::nn

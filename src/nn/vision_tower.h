@@ -18,25 +18,19 @@ struct PictureFeatures {
 
 class VisionTower {
  public:
-  /// Loads the tower as far as its features need it: blocks after the last feature layer are left alone.
-  VisionTower(const VisionSpec& spec, const WeightSource& source);
+  virtual ~VisionTower() = default;
 
-  /// Features of all views; their width is hidden_size times the number of feature layers. Throws
-  /// kInvalidArgument for tensors that do not fit the tower.
-  PictureFeatures forward(const PictureTensors& pictures, ThreadPool& pool);
+  /// Features of all views. Throws kInvalidArgument for tensors that do not fit the tower.
+  virtual PictureFeatures forward(const PictureTensors& pictures, ThreadPool& pool) = 0;
 
-  std::size_t num_bytes() const;
-
- private:
-  Tensor embed(const PatchRows& patches, ThreadPool& pool) const;
-
-  VisionSpec spec_;
-  std::vector<std::int64_t> feature_layers_;  // non-negative
-  Linear patch_embedding_;
-  Tensor class_embedding_;     // F32 [H]
-  Tensor position_embedding_;  // F32 [class token and patches, H]
-  Norm pre_norm_, post_norm_;
-  std::vector<Block> blocks_;
+  virtual std::size_t num_bytes() const = 0;
 };
+
+/// Loads the tower that is declared, as far as its features need it: blocks after the last feature layer are
+/// left alone.
+std::unique_ptr<VisionTower> load_vision_tower(const VisionSpec& spec, const WeightSource& source);
+
+/// Loads the convolution over patches as a linear [H, C * (t *) p * p].
+Linear load_patch_embedding(const VisionSpec& spec, const WeightSource& source);
 
 }  // namespace farthing::nn
