@@ -25,7 +25,7 @@ struct Options {
   plan::RecipeFlags flags;
   std::optional<std::string> calibration, collator, question;
   std::optional<std::int64_t> samples, sequence_length, seed;
-  std::string format = "compressed-tensors";
+  std::string format;
   std::optional<std::string> memory;
   bool dry_run = false, strict = false, overwrite = false, resume = true;
 };
@@ -208,7 +208,8 @@ void add_quantize(App& app) {
       .option("--sequential-targets", "NAME", flags.sequential_targets,
               "class after which inputs are taken anew: a layer class (default), a submodule class, Linear")
       .option("--format", "NAME", options->format,
-              fmt::format("{}; gptq becomes gptq_v2 where weights are asymmetric",
+              fmt::format("{}; default: the first, or bitsandbytes for NF4, FP4 and LLM_INT8; gptq becomes "
+                          "gptq_v2 where weights are asymmetric",
                           fmt::join(formats::writer_names(), ", ")))
       .group("calibration")
       .option("--calibration", "SPEC", options->calibration,

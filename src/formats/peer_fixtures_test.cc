@@ -28,7 +28,7 @@ std::vector<fs::path> cases() {
   for (const fs::path& root : roots) {
     for (const auto& entry : fs::directory_iterator(root)) {
       const std::string name = entry.path().filename().string();
-      if (starts_with_any(name, {"autogptq", "gptqmodel", "autoawq"}) &&
+      if (starts_with_any(name, {"autogptq", "gptqmodel", "autoawq", "bitsandbytes"}) &&
           fs::exists(entry.path() / "config.json"))
         found.push_back(entry.path());
     }
@@ -85,13 +85,20 @@ TEST(PeerFixtures, WritingWhatWasReadGivesTheSameTensors) {
     for (const std::string& module : reader->modules()) {
       const std::string layout = reader->describe(module).layout;
       const auto writer = writer_for(layout == "gemm" ? "awq" : layout);
+      const bool other_storage = folder.filename().string().find("bf16-storage") != std::string::npos;
       scheme::Scheme scheme = reader->scheme_of(module);
       for (const auto& [name, tensor] : writer->encode(module, scheme, reader->read(module), pool)) {
         const Tensor stored = checkpoint.read(name);
+        ++compared;
+        if (name.find("quant_state") != std::string::npos) {  // spaces may follow the text
+          ASSERT_GE(tensor.num_bytes(), stored.num_bytes());
+          EXPECT_TRUE(std::ranges::equal(tensor.bytes().first(stored.num_bytes()), stored.bytes()));
+          continue;
+        }
+        EXPECT_TRUE(std::ranges::equal(tensor.bytes(), stored.bytes())) << name;
+        if (other_storage) continue;
         EXPECT_EQ(tensor.dtype(), stored.dtype()) << name;
         EXPECT_EQ(tensor.shape(), stored.shape()) << name;
-        EXPECT_TRUE(std::ranges::equal(tensor.bytes(), stored.bytes())) << name;
-        ++compared;
       }
     }
   }

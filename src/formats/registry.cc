@@ -7,6 +7,8 @@
 #include "base/nearest_name.h"
 #include "formats/autoawq/reader.h"
 #include "formats/autoawq/writer.h"
+#include "formats/bitsandbytes/reader.h"
+#include "formats/bitsandbytes/writer.h"
 #include "formats/compressed_tensors/reader.h"
 #include "formats/compressed_tensors/writer.h"
 #include "formats/dense.h"
@@ -19,7 +21,7 @@ namespace {
 
 using checkpoint::Checkpoint;
 
-constexpr std::string_view kMethods = "compressed-tensors, gptq, awq";
+constexpr std::string_view kMethods = "compressed-tensors, gptq, awq, bitsandbytes";
 
 // How a checkpoint is recognised and read.
 struct ReadableFormat {
@@ -55,6 +57,8 @@ constexpr ReadableFormat kReaders[] = {
        return method == "awq" || is_auto_round(method, block, "awq");
      },
      make_reader<autoawq::Reader>},
+    {[](std::string_view method, const Json&) { return method == "bitsandbytes"; },
+     make_reader<bitsandbytes::Reader>},
 };
 
 struct WritableFormat {
@@ -70,6 +74,8 @@ constexpr WritableFormat kWriters[] = {
      []() -> std::unique_ptr<WeightWriter> { return std::make_unique<gptq::Writer>(gptq::Version::kV1); }},
     {"gptq_v2",
      []() -> std::unique_ptr<WeightWriter> { return std::make_unique<gptq::Writer>(gptq::Version::kV2); }},
+    {"bitsandbytes",
+     []() -> std::unique_ptr<WeightWriter> { return std::make_unique<bitsandbytes::Writer>(); }},
 };
 
 const Json* member(const Json& object, std::string_view key) {

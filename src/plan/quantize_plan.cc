@@ -119,6 +119,7 @@ void require_ignore_matches(const Recipe& recipe, std::span<const models::Module
 bool fit_group_size(scheme::Scheme& scheme, std::int64_t columns, std::string& what) {
   auto& weights = *scheme.weights;
   if (weights.strategy != scheme::Strategy::kGroup || columns % *weights.group_size == 0) return true;
+  if (scheme::is_blockwise(weights)) return true;  // its blocks run over the ends of rows
   for (std::int64_t size = 128; size >= 16; size /= 2) {
     if (size > *weights.group_size || columns % size != 0) continue;
     what = fmt::format("group size {} does not divide {} columns; {} is used", *weights.group_size, columns,
@@ -139,13 +140,24 @@ scheme::ActivationOrder order_of(const Modifier& modifier, const scheme::Quantiz
                                                             : scheme::ActivationOrder::kWeight;
 }
 
+std::string_view default_format(const Recipe& recipe) {
+  for (const Modifier& modifier : recipe.modifiers) {
+    for (const scheme::ConfigGroup& group : modifier.groups) {
+      const auto& weights = group.scheme.weights;
+      if (weights && (scheme::is_blockwise(*weights) || scheme::is_llm_int8(*weights))) return "bitsandbytes";
+    }
+  }
+  return "compressed-tensors";
+}
+
 class Planner {
  public:
   Planner(const checkpoint::Checkpoint& checkpoint, std::optional<nn::ModelSpec> spec, Recipe recipe,
           const PlanOptions& options)
-      : checkpoint_(checkpoint), writer_(formats::writer_for(options.format)) {
+      : checkpoint_(checkpoint),
+        writer_(formats::writer_for(options.format.empty() ? default_format(recipe) : options.format)) {
     plan_.model_name = options.model_name;
-    plan_.format = options.format;
+    plan_.format = writer_->name();
     plan_.spec = std::move(spec);
     plan_.recipe = std::move(recipe);
     modules_ = plan_.spec ? models::linears_of(*plan_.spec) : guess_linears(checkpoint);
@@ -202,6 +214,11 @@ class Planner {
                      "this version quantizes weights only",
                      {{"scheme", scheme::describe(scheme)}, {"module", module.path}},
                      "use a weight-only scheme such as W4A16 or W8A16");
+    const bool data_free = scheme::is_blockwise(*scheme.weights) || scheme::is_llm_int8(*scheme.weights);
+    FARTHING_REQUIRE(!data_free || modifier.method == Method::kRtn, Code::kInvalidArgument,
+                     "the scheme is data-free: its codes are always the nearest ones",
+                     {{"scheme", scheme::describe(scheme)}, {"method", method_name(modifier.method)}},
+                     "leave the method to be chosen");
     LinearPlan linear{
         .module = module, .method = modifier.method, .scheme = std::move(scheme), .gptq = modifier.gptq};
     linear.source_tensor = source_of(module);

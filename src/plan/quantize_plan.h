@@ -69,7 +69,7 @@ struct QuantizePlan {
 };
 
 struct PlanOptions {
-  std::string format = "compressed-tensors";
+  std::string format;  // empty: compressed-tensors, or bitsandbytes for its schemes
   std::string model_name;
 };
 

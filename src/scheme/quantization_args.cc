@@ -15,6 +15,9 @@ constexpr std::string_view kKeys[] = {"actorder", "block_structure", "dynamic", 
                                       "observer", "observer_kwargs", "scale_dtype", "strategy",   "symmetric",
                                       "type",     "zp_dtype"};
 
+// Indexed by NumberType.
+constexpr std::string_view kTypes[] = {"int", "float", "nf4", "fp4"};
+
 // Indexed by Strategy.
 constexpr std::string_view kStrategies[] = {"tensor", "channel", "group",    "tensor_group",
                                             "block",  "token",   "attn_head"};
@@ -76,7 +79,9 @@ NumberType parse_type(const Value& value) {
   const std::string text = lower_case(value.text());
   if (text == "int") return NumberType::kInt;
   if (text == "float") return NumberType::kFloat;
-  refuse("unknown number type", value.where, value.json, R"(types are "int" and "float")");
+  if (text == "nf4") return NumberType::kNf4;
+  if (text == "fp4") return NumberType::kFp4;
+  refuse("unknown number type", value.where, value.json, R"(types are "int", "float", "nf4" and "fp4")");
 }
 
 Strategy parse_strategy(const Value& value) {
@@ -192,6 +197,9 @@ void require_consistent(const QuantizationArgs& args, std::string_view where) {
     require(args.num_bits == 4 || args.num_bits == 8, "floating-point codes have 4 or 8 bits");
     require(args.symmetric, "floating-point codes have no zero point: symmetric must be true");
   }
+  if (is_blockwise(args))
+    require(args.num_bits == 4 && args.strategy == Strategy::kGroup,
+            "nf4 and fp4 have 4 bits and the strategy group");
   require(args.strategy != Strategy::kToken || args.dynamic == Dynamic::kDynamic,
           "the strategy token needs dynamic: true");
   require(args.dynamic != Dynamic::kLocal || args.strategy == Strategy::kTensorGroup,
@@ -204,6 +212,15 @@ void require_consistent(const QuantizationArgs& args, std::string_view where) {
 }
 
 }  // namespace
+
+bool is_blockwise(const QuantizationArgs& args) {
+  return args.type == NumberType::kNf4 || args.type == NumberType::kFp4;
+}
+
+bool is_llm_int8(const QuantizationArgs& args) {
+  return args.type == NumberType::kInt && args.num_bits == 8 && args.strategy == Strategy::kChannel &&
+         args.scale_dtype == DType::kF32;
+}
 
 std::string_view strategy_name(Strategy strategy) {
   return kStrategies[static_cast<int>(strategy)];
@@ -255,7 +272,7 @@ Json to_json(const QuantizationArgs& args) {
   if (args.scale_dtype && !is_implied) json["scale_dtype"] = torch_type(*args.scale_dtype);
   json["strategy"] = strategy_name(args.strategy);
   json["symmetric"] = args.symmetric;
-  json["type"] = args.type == NumberType::kInt ? "int" : "float";
+  json["type"] = kTypes[static_cast<int>(args.type)];
   return json;
 }
 

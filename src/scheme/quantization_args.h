@@ -46,8 +46,8 @@ struct QuantizationArgs {
   std::string observer =
       "minmax";  // how the range is found; see observer.h. Empty when `dynamic` is kDynamic
   Json observer_kwargs = Json::object();
-  std::optional<DType>
-      scale_dtype;  // F8_E4M3 (implied by kTensorGroup), U8 (MX exponents); none: the model's
+  std::optional<DType> scale_dtype;  // F8_E4M3 (implied by kTensorGroup), U8 (MX exponents, and the nested
+                                     // scales of kNf4 and kFp4), F32 (LLM.int8); none: the model's
 
   bool operator==(const QuantizationArgs&) const = default;
 };
@@ -65,6 +65,12 @@ Json to_json(const QuantizationArgs& args);
 /// Throws kInvalidArgument unless `args` can describe weights, or activations.
 void require_weight_args(const QuantizationArgs& args, std::string_view where);
 void require_activation_args(const QuantizationArgs& args, std::string_view where);
+
+/// True for the tables of bitsandbytes, whose groups are blocks of the flattened weight.
+bool is_blockwise(const QuantizationArgs& args);
+
+/// True for LLM.int8: 8-bit integers with a scale in full precision per channel.
+bool is_llm_int8(const QuantizationArgs& args);
 
 std::string_view strategy_name(Strategy strategy);
 

@@ -51,6 +51,12 @@ QuantizationArgs mx(int bits) {
   return with_scales(floating(bits, Strategy::kGroup, 32), DType::kU8);
 }
 
+QuantizationArgs blockwise(NumberType type) {
+  QuantizationArgs args = integer(4, Strategy::kGroup, 64);
+  args.type = type;
+  return args;
+}
+
 QuantizationArgs int4_asymmetric() {
   QuantizationArgs args = int_group(4);
   args.symmetric = false;
@@ -112,6 +118,11 @@ constexpr Preset kPresets[] = {
     {"MXFP4", [] { return Scheme{.weights = mx(4), .input_activations = dynamic(mx(4))}; }},
     {"MXFP8A16", [] { return Scheme{.weights = mx(8)}; }},
     {"MXFP8", [] { return Scheme{.weights = mx(8), .input_activations = dynamic(mx(8))}; }},
+    {"NF4", [] { return Scheme{.weights = blockwise(NumberType::kNf4)}; }},
+    {"NF4_DQ", [] { return Scheme{.weights = with_scales(blockwise(NumberType::kNf4), DType::kU8)}; }},
+    {"FP4", [] { return Scheme{.weights = blockwise(NumberType::kFp4)}; }},
+    {"FP4_DQ", [] { return Scheme{.weights = with_scales(blockwise(NumberType::kFp4), DType::kU8)}; }},
+    {"LLM_INT8", [] { return Scheme{.weights = with_scales(int_channel(), DType::kF32)}; }},
     {"W4A8", grouped_integers<4, 8>},
     {"W4AFP8", [] { return Scheme{.weights = int_group(4), .input_activations = fp8_token()}; }},
     {"W4A4", grouped_integers<4, 4>},

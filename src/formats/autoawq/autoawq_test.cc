@@ -71,7 +71,7 @@ TEST_F(AutoAwq, IgnoredModulesBecomePartsOfNames) {
                                 .ignore = {"lm_head", "re:.*vision_tower.*", R"(re:model\.visual\..*)"},
                                 .kv_cache_scheme = {}};
   EXPECT_EQ(writer_->quantization_config(model)["modules_to_not_convert"],
-            Json({"lm_head", "vision_tower", "model.visual."}));
+            Json({"lm_head", "vision_tower", "model.visual"}));
 }
 
 TEST_F(AutoAwq, FilesThatLieAreRefused) {

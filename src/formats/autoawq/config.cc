@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "formats/skip_list.h"
 
 namespace farthing::formats::autoawq {
 namespace {
@@ -32,23 +33,6 @@ Version parse_version(const Json* value) {
   if (name == "gemv_fast" || name == "llm-awq") return Version::kGemvFast;
   refuse(Code::kUnsupported, "this packing of AWQ weights is not read", "version", *value,
          "known ones are gemm, gemv and gemv_fast");
-}
-
-// The last part of a pattern's names: AWQ's list of modules holds substrings of paths.
-std::string as_substring(std::string pattern) {
-  if (!pattern.starts_with("re:")) return pattern;
-  pattern.erase(0, 3);
-  const auto drop = [&](std::string_view affix) {
-    for (std::size_t at = pattern.find(affix); at != std::string::npos; at = pattern.find(affix))
-      pattern.erase(at, affix.size());
-  };
-  for (const std::string_view affix : {".*", "^", "$"}) drop(affix);
-  std::string plain;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '\\' && i + 1 < pattern.size()) ++i;
-    plain += pattern[i];
-  }
-  return plain;
 }
 
 }  // namespace
@@ -83,11 +67,10 @@ Json config_json(const ModelQuantization& model) {
         {{"first", args.group_size.value_or(-1)}, {"other", group.scheme.weights->group_size.value_or(-1)}},
         "choose a group size that divides every weight, or ignore some of them");
   }
-  Json skipped;
-  for (const std::string& pattern : model.ignore) skipped.push_back(as_substring(pattern));
+  const std::vector<std::string> skipped = skip_list(model.ignore);
   return {{"bits", 4},
           {"group_size", args.group_size.value_or(-1)},
-          {"modules_to_not_convert", std::move(skipped)},
+          {"modules_to_not_convert", skipped.empty() ? Json() : Json(skipped)},
           {"quant_method", "awq"},
           {"version", "gemm"},
           {"zero_point", true}};

@@ -62,6 +62,9 @@ void Writer::check(const scheme::Scheme& scheme, std::int64_t rows, std::int64_t
                      {{"scheme", scheme::describe(scheme)}, {"rows", rows}, {"columns", columns}},
                      std::move(hint));
   };
+  require(!scheme::is_blockwise(args) && !scheme::is_llm_int8(args),
+          "compressed-tensors has no words for the number types of bitsandbytes",
+          "use --format bitsandbytes");
   const Container container = container_of(format_for(scheme));
   const bool integers = container == Container::kPackedIntegers || container == Container::kPlainIntegers;
   require(integers == (args.type == NumberType::kInt) &&
