@@ -9,11 +9,16 @@ namespace farthing::models {
 nn::ModelSpec declare_bloom(const Config& config);
 nn::ModelSpec declare_cohere(const Config& config);
 nn::ModelSpec declare_falcon(const Config& config);
+nn::ModelSpec declare_gemma(const Config& config);
 nn::ModelSpec declare_gemma2(const Config& config);
 nn::ModelSpec declare_gemma3(const Config& config);
 nn::ModelSpec declare_gemma3_text(const Config& config);
+nn::ModelSpec declare_glm(const Config& config);
+nn::ModelSpec declare_glm4(const Config& config);
 nn::ModelSpec declare_gpt2(const Config& config);
 nn::ModelSpec declare_gpt_neox(const Config& config);
+nn::ModelSpec declare_gptj(const Config& config);
+nn::ModelSpec declare_granite(const Config& config);
 nn::ModelSpec declare_idefics3(const Config& config);
 nn::ModelSpec declare_llama(const Config& config);
 nn::ModelSpec declare_llava(const Config& config);
@@ -22,6 +27,8 @@ nn::ModelSpec declare_mistral(const Config& config);
 nn::ModelSpec declare_mistral3(const Config& config);
 nn::ModelSpec declare_mixtral(const Config& config);
 nn::ModelSpec declare_mllama(const Config& config);
+nn::ModelSpec declare_mpt(const Config& config);
+nn::ModelSpec declare_olmo2(const Config& config);
 nn::ModelSpec declare_opt(const Config& config);
 nn::ModelSpec declare_phi(const Config& config);
 nn::ModelSpec declare_phi3(const Config& config);
@@ -33,5 +40,7 @@ nn::ModelSpec declare_qwen3(const Config& config);
 nn::ModelSpec declare_qwen3_moe(const Config& config);
 nn::ModelSpec declare_smollm3(const Config& config);
 nn::ModelSpec declare_smolvlm(const Config& config);
+nn::ModelSpec declare_stablelm(const Config& config);
+nn::ModelSpec declare_starcoder2(const Config& config);
 
 }  // namespace farthing::models

@@ -128,7 +128,7 @@ Attention::Heads Attention::split_groups(const float* fused, std::int64_t rows,
 void Attention::normalize_heads(const Norm& norm, const Tensor& head_weights, float* heads, std::int64_t rows,
                                 std::int64_t num_heads, ThreadPool& pool) const {
   if (!norm) return;
-  norm.forward(heads, rows * num_heads, heads, pool);
+  norm.forward(heads, rows * num_heads * spec_.head_dim / norm.size(), heads, pool);
   if (!head_weights.defined()) return;
   const float* weights = head_weights.data<float>();
   const std::int64_t width = num_heads * spec_.head_dim;

@@ -91,7 +91,7 @@ struct AttentionSpec {
   QkvLayout layout = QkvLayout::kSeparate;
   std::vector<LinearSpec> inputs;  // q, k, v, or the fused one: they share their input
   LinearSpec output;
-  NormSpec query_norm, key_norm;      // per head, before the rotation (Qwen3, Gemma 3)
+  NormSpec query_norm, key_norm;  // per head or, by their size, over all heads (OLMo 2); before the rotation
   bool norm_per_head_weight = false;  // the norms' weights are [heads, D], a row per head (Cohere)
   std::optional<RopeSpec> rope;
   float scale = 0.0f;  // 0: D^-1/2

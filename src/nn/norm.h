@@ -23,6 +23,7 @@ class Norm {
   /// y [rows, size] = norm(x); x and y may be the same. Without a norm, y becomes a copy of x.
   void forward(const float* x, std::int64_t rows, float* y, ThreadPool& pool) const;
 
+  std::int64_t size() const { return spec_.size; }
   std::size_t num_bytes() const { return weight_.num_bytes() + bias_.num_bytes(); }
 
  private:
