@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
 # Runs unit tests under AddressSanitizer and UndefinedBehaviorSanitizer.
-#   scripts/sanitize.sh [TEST-PROGRAM...]    default: those of the folders that read files others made
-# A build with sanitizers takes four times as long as one without, so continuous integration keeps to the default;
-# `scripts/sanitize.sh all` takes every folder.
+#   scripts/sanitize.sh [TEST-PROGRAM...]    default: those of every folder
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 programs=("$@")
-[ ${#programs[@]} -gt 0 ] || programs=(base_test tensor_test checkpoint_test image_test)
-[ "${programs[0]}" != all ] || programs=(base_test tensor_test checkpoint_test tokenizer_test image_test scheme_test kernels_test
-  nn_test methods_test formats_test models_test plan_test report_test cli_test)
+[ ${#programs[@]} -gt 0 ] || for folder in src/*/ apps/*/; do
+  [ -z "$(find "$folder" -name '*_test.cc' -print -quit)" ] || programs+=("$(basename "$folder")_test")
+done
 
 scripts/install_dependencies.sh
 echo "== build with sanitizers"

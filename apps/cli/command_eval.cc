@@ -12,7 +12,7 @@ struct Options {
   std::string model;
   std::optional<std::filesystem::path> perplexity, labelled_images;
   std::optional<std::string> base;
-  std::string question = "What animal is this?";
+  std::string question = "What animal is this?", system;
   std::int64_t window = 2048, limit = 0, max_tokens = 24;
 };
 
@@ -57,9 +57,10 @@ int run(App& app, const Options& options) {
   }
   if (options.labelled_images) {
     const auto images = evaluate::read_labelled_images(*options.labelled_images);
-    const evaluate::Accuracy result = evaluate::measure_accuracy(
-        opened.model, base ? &base->model : nullptr, prompts, images, options.question, options.max_tokens,
-        app.threads(), app.reporter(), app.cancel());
+    const evaluate::Accuracy result =
+        evaluate::measure_accuracy(opened.model, base ? &base->model : nullptr, prompts, images,
+                                   models::picture_question(options.question, options.system),
+                                   options.max_tokens, app.threads(), app.reporter(), app.cancel());
     document["accuracy"] = result.accuracy;
     document["count"] = result.count;
     text += fmt::format("  accuracy       {:.4f} ({} of {} pictures)\n", result.accuracy, result.right,
@@ -100,6 +101,7 @@ void add_eval(App& app) {
       .option("--labelled-images", "DIR", options->labelled_images,
               "ask about each picture LABEL-NUMBER.jpg; right when the answer has the label as a word")
       .option("--question", "TEXT", options->question, "what to ask about each picture")
+      .option("--system", "TEXT", options->system, "system message before the question")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of an answer (24)")
       .body([&app, options] { return run(app, *options); });
 }

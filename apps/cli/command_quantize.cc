@@ -23,7 +23,7 @@ struct Options {
   std::filesystem::path output;
   std::optional<std::filesystem::path> recipe;
   plan::RecipeFlags flags;
-  std::optional<std::string> calibration, collator, question;
+  std::optional<std::string> calibration, collator, question, system;
   std::optional<std::int64_t> samples, sequence_length, seed;
   std::string format;
   std::optional<std::string> memory;
@@ -48,6 +48,7 @@ calibrate::CalibrationOptions calibration_options(const Options& options,
   calibrate::CalibrationOptions result;
   result.spec = options.calibration.value_or(recipe.source.value_or(result.spec));
   result.collator = options.collator.value_or(recipe.collator.value_or(result.collator));
+  result.system = options.system.value_or(recipe.system.value_or(""));
   result.question = options.question.value_or(recipe.question.value_or(result.question));
   result.num_samples = options.samples.value_or(recipe.samples.value_or(result.num_samples));
   result.sequence_length = options.sequence_length.value_or(recipe.length.value_or(result.sequence_length));
@@ -217,6 +218,7 @@ void add_quantize(App& app) {
       .option("--samples", "N", options->samples, "calibration samples (128)")
       .option("--sequence-length", "N", options->sequence_length, "most tokens of a sample (2048)")
       .option("--question", "TEXT", options->question, "asked about each picture of a folder")
+      .option("--system", "TEXT", options->system, "system message before that question")
       .option("--collator", "NAME", options->collator,
               "how records become prompts: general, or a family's own")
       .option("--seed", "N", options->seed, "draw samples at random; default: spread evenly")

@@ -1,6 +1,7 @@
 #include "calibrate/builtin.h"
 
 #include "base/error.h"
+#include "models/prompt.h"
 
 namespace farthing::calibrate {
 namespace {
@@ -20,15 +21,13 @@ std::vector<Record> chats() {
   return records;
 }
 
-std::vector<Record> photos(const std::string& question) {
+std::vector<Record> photos(const RecordOptions& options) {
   std::vector<Record> records;
   for (const BuiltinFile& file : builtin_files()) {
     if (!file.name.ends_with(".jpg")) continue;
     Record record{.origin = fmt::format("builtin:{}", file.name)};
     record.embedded_images.emplace_back(file.name, file.bytes);
-    record.messages = Json::array(
-        {{{"role", "user"},
-          {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
+    record.messages = models::picture_question(options.question, options.system);
     records.push_back(std::move(record));
   }
   return records;
@@ -37,7 +36,7 @@ std::vector<Record> photos(const std::string& question) {
 }  // namespace
 
 std::vector<Record> builtin_records(const RecordOptions& options) {
-  return options.pictures ? photos(options.question) : chats();
+  return options.pictures ? photos(options) : chats();
 }
 
 }  // namespace farthing::calibrate

@@ -108,8 +108,9 @@ CalibrationSet build_calibration_set(const CalibrationOptions& options, const nn
   FARTHING_REQUIRE(options.num_samples > 0 && options.sequence_length > 0, Code::kInvalidArgument,
                    "calibration needs at least one sample and one token",
                    {{"samples", options.num_samples}, {"sequence_length", options.sequence_length}});
-  const std::vector<Record> records =
-      read_records(options.spec, {.question = options.question, .pictures = processor.takes_pictures()});
+  const std::vector<Record> records = read_records(
+      options.spec,
+      {.question = options.question, .system = options.system, .pictures = processor.takes_pictures()});
   const Collator& collator = find_collator(options.collator, spec.family);
   CalibrationSet set;
   set.ledger = {.source = options.spec,

@@ -36,6 +36,7 @@ struct CalibrationOptions {
   std::string spec = "builtin";
   std::string collator;  // empty: the family's own
   std::string question = "What does this image show?";
+  std::string system;  // said before the question; empty: nothing
   std::int64_t num_samples = 128;
   std::int64_t sequence_length = 2048;  // clamped to the model's own limit
   std::int64_t seed = -1;  // -1: samples spread evenly over the source; else drawn at random with this seed

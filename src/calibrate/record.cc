@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "calibrate/builtin.h"
 #include "calibrate/dataset_names.h"
+#include "models/prompt.h"
 
 namespace farthing::calibrate {
 namespace {
@@ -192,12 +193,10 @@ std::vector<Record> read_json_records(const fs::path& file) {
   return records;
 }
 
-Record picture_record(const fs::path& picture, const std::string& question) {
-  Record record{.origin = picture.filename().string(), .images = {picture}};
-  record.messages = Json::array(
-      {{{"role", "user"},
-        {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
-  return record;
+Record picture_record(const fs::path& picture, const RecordOptions& options) {
+  return {.origin = picture.filename().string(),
+          .messages = models::picture_question(options.question, options.system),
+          .images = {picture}};
 }
 
 std::vector<Record> read_file(const fs::path& file) {
@@ -234,7 +233,7 @@ std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& opt
   std::vector<Record> records;
   if (!pictures.empty() && texts.empty()) {
     std::sort(pictures.begin(), pictures.end());
-    for (const fs::path& picture : pictures) records.push_back(picture_record(picture, options.question));
+    for (const fs::path& picture : pictures) records.push_back(picture_record(picture, options));
     return records;
   }
   FARTHING_REQUIRE(!texts.empty(), Code::kNotFound, "the calibration folder holds nothing to calibrate on",
@@ -257,7 +256,7 @@ std::vector<Record> read_records(const std::string& spec, const RecordOptions& o
   const fs::path path = spec;
   if (fs::is_directory(path)) return read_folder(path, options);
   if (fs::is_regular_file(path))
-    return is_picture(path) ? std::vector{picture_record(path, options.question)} : read_file(path);
+    return is_picture(path) ? std::vector{picture_record(path, options)} : read_file(path);
   const fs::path found = find_dataset(spec);
   return fs::is_directory(found) ? read_folder(found, options) : read_file(found);
 }

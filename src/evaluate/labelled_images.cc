@@ -74,12 +74,9 @@ bool is_right(const std::string& answer, const LabelledImage& image) {
 }
 
 Accuracy measure_accuracy(models::Model& model, models::Model* base, const models::PromptProcessor& processor,
-                          std::span<const LabelledImage> images, const std::string& question,
+                          std::span<const LabelledImage> images, const Json& messages,
                           std::int64_t max_tokens, ThreadPool& pool, Reporter& reporter,
                           const CancelToken& cancel) {
-  const Json messages = Json::array(
-      {{{"role", "user"},
-        {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}}});
   Accuracy result{.count = static_cast<std::int64_t>(images.size())};
   DivergenceMeter meter;
   std::int64_t same = 0;

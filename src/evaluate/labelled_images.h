@@ -33,8 +33,9 @@ struct Accuracy {
   double same_answer = 0;                 // share of answers equal to the base's; 0 without a base
 };
 
+/// `messages`: the chat that asks about one picture. With `base`, its answers are compared too.
 Accuracy measure_accuracy(models::Model& model, models::Model* base, const models::PromptProcessor& processor,
-                          std::span<const LabelledImage> images, const std::string& question,
+                          std::span<const LabelledImage> images, const Json& messages,
                           std::int64_t max_tokens, ThreadPool& pool, Reporter& reporter,
                           const CancelToken& cancel);
 

@@ -67,6 +67,15 @@ std::size_t count_occurrences(const std::string& text, const std::string& patter
 
 }  // namespace
 
+Json picture_question(const std::string& question, const std::string& system) {
+  Json messages = Json::array();
+  if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
+  messages.push_back(
+      {{"role", "user"},
+       {"content", Json::array({{{"type", "image"}}, {{"type", "text"}, {"text", question}}})}});
+  return messages;
+}
+
 PromptProcessor PromptProcessor::open(const std::filesystem::path& directory,
                                       std::shared_ptr<const nn::ModelSpec> spec) {
   PromptProcessor result;

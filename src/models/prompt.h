@@ -23,6 +23,9 @@ struct Prompt {
   PictureTensors pictures;        // the processor's tensors; empty without pictures
 };
 
+/// The chat that asks `question` about one picture, after a system message when there is one.
+Json picture_question(const std::string& question, const std::string& system = "");
+
 class PromptProcessor {
  public:
   /// Opens tokenizer, template and image processor of a model folder. Only the tokenizer must be there.

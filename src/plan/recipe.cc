@@ -274,6 +274,7 @@ void parse_short_form(const Json& root, Recipe& recipe) {
     recipe.calibration = {.source = optional_value<std::string>(*calibration, "source"),
                           .collator = optional_value<std::string>(*calibration, "collator"),
                           .question = optional_value<std::string>(*calibration, "question"),
+                          .system = optional_value<std::string>(*calibration, "system"),
                           .samples = optional_value<std::int64_t>(*calibration, "samples"),
                           .length = optional_value<std::int64_t>(*calibration, "length"),
                           .seed = optional_value<std::int64_t>(*calibration, "seed")};

@@ -34,7 +34,7 @@ struct Modifier {
 
 /// Calibration wishes of the short form; flags of the command line go before them.
 struct RecipeCalibration {
-  std::optional<std::string> source, collator, question;
+  std::optional<std::string> source, collator, question, system;
   std::optional<std::int64_t> samples, length, seed;
 };
 
