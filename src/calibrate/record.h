@@ -26,7 +26,7 @@ struct Record {
 
 struct RecordOptions {
   std::string question = "What does this image show?";  // asked about each picture of a folder
-  std::string system;     // said before the question; empty: nothing
+  std::string system;                                   // said before the question; empty: nothing
   bool pictures = false;  // the model reads pictures: the built-in set then has some
 };
 
