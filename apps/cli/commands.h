@@ -10,6 +10,8 @@ void add_run(App& app);
 void add_chat(App& app);
 void add_eval(App& app);
 void add_bench(App& app);
+void add_convert(App& app);
+void add_diff(App& app);
 void add_verify(App& app);
 void add_forward(App& app);
 void add_inspect(App& app);

@@ -10,6 +10,8 @@ int main(int argc, char** argv) {
   add_chat(app);
   add_eval(app);
   add_bench(app);
+  add_convert(app);
+  add_diff(app);
   add_verify(app);
   add_forward(app);
   add_inspect(app);

@@ -12,6 +12,7 @@
 #include "formats/compressed_tensors/reader.h"
 #include "formats/compressed_tensors/writer.h"
 #include "formats/dense.h"
+#include "formats/fp8/reader.h"
 #include "formats/gptq/reader.h"
 #include "formats/gptq/writer.h"
 #include "formats/weight_format.h"
@@ -21,7 +22,7 @@ namespace {
 
 using checkpoint::Checkpoint;
 
-constexpr std::string_view kMethods = "compressed-tensors, gptq, awq, bitsandbytes";
+constexpr std::string_view kMethods = "compressed-tensors, gptq, awq, bitsandbytes, fp8, fbgemm_fp8";
 
 // How a checkpoint is recognised and read.
 struct ReadableFormat {
@@ -59,6 +60,8 @@ constexpr ReadableFormat kReaders[] = {
      make_reader<autoawq::Reader>},
     {[](std::string_view method, const Json&) { return method == "bitsandbytes"; },
      make_reader<bitsandbytes::Reader>},
+    {[](std::string_view method, const Json&) { return method == "fp8" || method == "fbgemm_fp8"; },
+     make_reader<fp8::Reader>},
 };
 
 struct WritableFormat {
