@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "models/family.h"
 
 namespace farthing::calibrate {
 namespace {
@@ -65,6 +66,19 @@ void add_chunks(CalibrationSet& set, Sample sample, std::int64_t length, std::in
   }
 }
 
+// A Hessian sums one outer product per token: with fewer tokens than inputs it cannot have full rank, and
+// most of what GPTQ takes from it is its dampening.
+void warn_of_few_tokens(const Ledger& ledger, const nn::ModelSpec& spec, Reporter& reporter) {
+  std::int64_t widest = 0;
+  for (const models::ModuleInfo& linear : models::linears_of(spec))
+    if (linear.block >= 0) widest = std::max(widest, linear.in_features);
+  if (ledger.tokens >= widest) return;
+  reporter.warn(
+      fmt::format("calibration: {} tokens are few for linears of up to {} inputs; a larger source "
+                  "or more --samples give a better result",
+                  ledger.tokens, widest));
+}
+
 std::int64_t sequence_limit(const CalibrationOptions& options, const nn::ModelSpec& spec,
                             Reporter& reporter) {
   const std::int64_t limit = spec.decoder.max_position_embeddings;
@@ -118,7 +132,9 @@ CalibrationSet build_calibration_set(const CalibrationOptions& options, const nn
                 .records = static_cast<std::int64_t>(records.size())};
   const std::int64_t length = sequence_limit(options, spec, reporter);
 
-  if (!records.empty() && records.front().joinable) {
+  const bool is_text =
+      std::all_of(records.begin(), records.end(), [](const Record& r) { return r.joinable; });
+  if (!records.empty() && is_text) {
     std::string text;
     for (const Record& record : records) text += (text.empty() ? "" : "\n\n") + record.text;
     add_windows(set, text, records.front().origin.substr(0, records.front().origin.rfind(':')), length,
@@ -147,14 +163,18 @@ CalibrationSet build_calibration_set(const CalibrationOptions& options, const nn
   FARTHING_REQUIRE(!set.samples.empty(), Code::kInvalidArgument, "no calibration sample could be used",
                    {{"calibration", options.spec},
                     {"records", records.size()},
-                    {"first_reason", set.ledger.rejected.empty() ? "the source is empty"
-                                                                 : set.ledger.rejected.front().reason}},
+                    {"first_reason", set.ledger.rejected.empty()
+                                         ? "the source is empty"
+                                         : fmt::format("{}: {}", set.ledger.rejected.front().origin,
+                                                       set.ledger.rejected.front().reason)}},
                    "try --calibration builtin, or a file of texts or chats");
   check_ids(set, spec);
-  reporter.note(fmt::format("calibration  {} samples, {} tokens{} from {} ({} records, {} rejected)",
-                            set.ledger.samples, set.ledger.tokens,
-                            set.ledger.pictures > 0 ? fmt::format(", {} pictures", set.ledger.pictures) : "",
-                            options.spec, records.size(), set.ledger.rejected.size()));
+  reporter.note(fmt::format(
+      "calibration  {} samples, {} tokens{} from {} ({} records, {} rejected{})", set.ledger.samples,
+      set.ledger.tokens, set.ledger.pictures > 0 ? fmt::format(", {} pictures", set.ledger.pictures) : "",
+      options.spec, records.size(), set.ledger.rejected.size(),
+      set.ledger.chunked > 0 ? fmt::format(", {} samples cut from longer ones", set.ledger.chunked) : ""));
+  warn_of_few_tokens(set.ledger, spec, reporter);
   for (std::size_t i = 0; i < set.ledger.rejected.size() && i < 5; ++i) {
     reporter.warn(
         fmt::format("rejected {}: {}", set.ledger.rejected[i].origin, set.ledger.rejected[i].reason));

@@ -26,8 +26,11 @@ Sample collate_general(const Record& record, const models::PromptProcessor& proc
   if (!record.ids.empty()) {
     sample.prompt.ids = record.ids;
   } else if (record.messages.is_null()) {
+    FARTHING_REQUIRE(record.text.find_first_not_of(" \t\r\n") != std::string::npos, Code::kInvalidArgument,
+                     "the text is empty");
     sample.prompt = processor.encode(record.text, {}, true);
   } else {
+    FARTHING_REQUIRE(!record.messages.empty(), Code::kInvalidArgument, "the chat is empty");
     const std::vector<image::Image> pictures = open_pictures(record);
     sample.prompt = processor.encode_chat(record.messages, pictures,
                                           options.add_generation_prompt && ends_with_user(record.messages));

@@ -37,6 +37,15 @@ fs::path cache_folder() {
   return fs::path(home ? home : ".") / ".cache" / "huggingface" / "hub";
 }
 
+// org/name as the hub writes it; a path that leads nowhere is none.
+bool is_repository(const std::string& name) {
+  static constexpr std::array kFileEndings = {".txt", ".raw", ".json", ".jsonl", ".ndjson", ".gz"};
+  return std::count(name.begin(), name.end(), '/') == 1 && name.front() != '/' && name.front() != '.' &&
+         name.front() != '~' && name.back() != '/' &&
+         std::none_of(kFileEndings.begin(), kFileEndings.end(),
+                      [&](const char* ending) { return name.ends_with(ending); });
+}
+
 }  // namespace
 
 fs::path find_dataset(const std::string& name) {
@@ -48,7 +57,7 @@ fs::path find_dataset(const std::string& name) {
   std::vector<std::string_view> names;
   for (const Row& known : kRows) names.push_back(known.name);
   FARTHING_REQUIRE(
-      row != kRows.end() || base.find('/') != std::string::npos, Code::kNotFound,
+      row != kRows.end() || is_repository(base), Code::kNotFound,
       "no such calibration file, folder or data set", {{"calibration", name}},
       fmt::format("give a path, text:\"a sentence\", builtin, or one of {}", fmt::join(names, ", ")));
   const std::string repository(row != kRows.end() ? row->repository : std::string_view(base));
@@ -65,13 +74,18 @@ fs::path find_dataset(const std::string& name) {
       fmt::format("download {} from {} into that folder, or give --calibration a .jsonl or .txt file",
                   row != kRows.end() ? row->files : std::string_view("its files"), repository));
   std::sort(found.begin(), found.end());
-  if (split.empty()) return found.back();
-  for (const auto& entry : fs::recursive_directory_iterator(found.back())) {
-    if (entry.is_regular_file() && entry.path().string().find(split) != std::string::npos)
-      return entry.path();
+  const fs::path& snapshot = found.back();
+  if (split.empty()) return snapshot;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
+    if (entry.is_regular_file() &&
+        entry.path().lexically_relative(snapshot).string().find(split) != std::string::npos)
+      files.push_back(entry.path());
   }
-  throw Error(Code::kNotFound, "the data set has no such split",
-              {{"dataset", repository}, {"split", split}, {"folder", found.back().string()}});
+  FARTHING_REQUIRE(!files.empty(), Code::kNotFound, "the data set has no such split",
+                   {{"dataset", repository}, {"split", split}, {"folder", snapshot.string()}},
+                   "a split is a part of a file's name there, such as train or validation");
+  return *std::min_element(files.begin(), files.end());
 }
 
 }  // namespace farthing::calibrate

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include <zlib.h>
 
@@ -41,9 +42,14 @@ std::string read_maybe_compressed(const fs::path& file) {
     const int count = gzread(handle, buffer.data(), buffer.size());
     FARTHING_REQUIRE(count >= 0, Code::kCorruptData, "compressed file is damaged", {{"file", file.string()}},
                      "fetch it again");
-    if (count == 0) return text;
+    if (count == 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
+  int state = Z_OK;  // gzread is silent about a stream without its end
+  gzerror(handle, &state);
+  FARTHING_REQUIRE(state == Z_OK, Code::kCorruptData, "compressed file ends early", {{"file", file.string()}},
+                   "fetch it again");
+  return text;
 }
 
 // Documents of a text file: what stands between blank lines.
@@ -63,13 +69,51 @@ std::vector<Record> documents_of(const std::string& text, const std::string& ori
   return records;
 }
 
+// The text under `key`; an absent one is empty.
+std::string text_at(const Json& object, const char* key, const std::string& origin) {
+  const auto found = object.find(key);
+  if (found == object.end()) return {};
+  FARTHING_REQUIRE(found->is_string(), Code::kCorruptData, "a field of the calibration record must be a text",
+                   {{"record", origin}, {"field", key}, {"given", found->type_name()}});
+  return *found;
+}
+
+void require_object(const Json& value, const char* message, const std::string& origin) {
+  FARTHING_REQUIRE(value.is_object(), Code::kCorruptData, message,
+                   {{"record", origin}, {"given", value.type_name()}});
+}
+
+// What templates and the functions below rely on: roles are texts, contents texts or lists of typed parts.
+// Content may be absent, as where an assistant only calls a tool.
+void check_messages(const Json& messages, const std::string& origin) {
+  for (const Json& message : messages) {
+    require_object(message, "a message of the calibration record is not a JSON object", origin);
+    FARTHING_REQUIRE(message.contains("role"), Code::kCorruptData,
+                     "a message of the calibration record has no role", {{"record", origin}},
+                     R"(write it like {"role": "user", "content": "Hello"})");
+    text_at(message, "role", origin);
+    const auto content = message.find("content");
+    if (content == message.end() || content->is_null()) continue;
+    if (!content->is_array()) {
+      text_at(message, "content", origin);
+      continue;
+    }
+    for (const Json& part : *content) {
+      require_object(part, "a part of a message's content is not a JSON object", origin);
+      text_at(part, "type", origin);
+      text_at(part, "text", origin);
+    }
+  }
+}
+
 // LLaVA's {"from": "human", "value": "<image>\nWhat ..."} as the {role, content} that templates read.
-Json messages_from_conversation(const Json& conversation) {
+Json messages_from_conversation(const Json& conversation, const std::string& origin) {
   static const std::string kMark = "<image>";
   Json messages = Json::array();
   for (const Json& turn : conversation) {
-    const std::string from = turn.value("from", "");
-    std::string value = turn.value("value", "");
+    require_object(turn, "a turn of the calibration record is not a JSON object", origin);
+    const std::string from = text_at(turn, "from", origin);
+    std::string value = text_at(turn, "value", origin);
     Json parts = Json::array();
     for (std::size_t at = value.find(kMark); at != std::string::npos; at = value.find(kMark)) {
       parts.push_back({{"type", "image"}});
@@ -90,7 +134,9 @@ Json messages_from_conversation(const Json& conversation) {
 }
 
 void add_picture_path(Record& record, const Json& value, const fs::path& folder) {
-  if (!value.is_string()) return;
+  if (value.is_null()) return;  // rows without a picture among rows with one
+  FARTHING_REQUIRE(value.is_string(), Code::kCorruptData, "a picture must be given by its path",
+                   {{"record", record.origin}, {"given", value.type_name()}});
   fs::path path = value.get<std::string>();
   record.images.push_back(path.is_absolute() ? path : folder / path);
 }
@@ -147,15 +193,17 @@ Record record_from_json(const Json& row, std::string origin, const fs::path& fol
   }
   if (row.contains("input_ids") && row["input_ids"].is_array()) {
     for (const Json& id : row["input_ids"]) {
-      FARTHING_REQUIRE(id.is_number_integer(), Code::kCorruptData, "input_ids must be integers",
-                       {{"record", record.origin}});
+      FARTHING_REQUIRE(id.is_number_integer() && id >= 0 && id <= std::numeric_limits<std::int32_t>::max(),
+                       Code::kCorruptData, "input_ids must be token ids",
+                       {{"record", record.origin}, {"given", id.dump()}});
       record.ids.push_back(id.get<std::int32_t>());
     }
   } else if (row.contains("messages") && row["messages"].is_array()) {
     record.messages = row["messages"];
+    check_messages(record.messages, record.origin);
     add_pictures_of_messages(record, folder);
   } else if (row.contains("conversations") && row["conversations"].is_array()) {
-    record.messages = messages_from_conversation(row["conversations"]);
+    record.messages = messages_from_conversation(row["conversations"], record.origin);
   } else if (row.contains("text") && row["text"].is_string()) {
     record.text = row["text"];
   } else {
@@ -200,12 +248,14 @@ Record picture_record(const fs::path& picture, const RecordOptions& options) {
 }
 
 std::vector<Record> read_file(const fs::path& file) {
-  const std::string extension = lower_extension(file.extension() == ".gz" ? file.stem() : file);
+  const std::string extension = lower_extension(lower_extension(file) == ".gz" ? file.stem() : file);
   if (extension == ".txt" || extension == ".raw")
     return documents_of(read_maybe_compressed(file), file.filename().string());
   if (extension == ".jsonl" || extension == ".json" || extension == ".ndjson") return read_json_records(file);
   throw Error(Code::kUnsupported, "calibration file is of an unknown kind", {{"file", file.string()}},
-              "use .txt, .jsonl or .json (also .gz), a folder of pictures, or text:\"a sentence\"");
+              extension == ".parquet"
+                  ? "export the parquet file as .jsonl first"
+                  : "use .txt, .jsonl or .json (also .gz), a folder of pictures, or text:\"a sentence\"");
 }
 
 // Files beside the data that hold no records: answers of labelled pictures, and what the datasets library
@@ -221,7 +271,7 @@ std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& opt
        fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
     const std::string file_name = entry.path().filename().string();
     if (!entry.is_regular_file() || file_name.starts_with(".") || is_about_the_data(file_name)) continue;
-    const fs::path name = entry.path().extension() == ".gz" ? entry.path().stem() : entry.path();
+    const fs::path name = lower_extension(entry.path()) == ".gz" ? entry.path().stem() : entry.path();
     const std::string extension = lower_extension(name);
     if (is_picture(entry.path()))
       pictures.push_back(entry.path());
