@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace farthing::models {
 namespace {
@@ -108,6 +109,11 @@ TEST(Family, EveryFamilyDeclaresItselfFromDefaults) {
     for (const ModuleInfo& linear : linears_of(spec))
       for (const auto& [path, class_name] : linear.parents) ASSERT_FALSE(class_name.empty()) << linear.path;
   }
+}
+
+TEST(Family, TheReadmeNamesEveryFamily) {
+  const std::string readme = read_text(std::filesystem::path(FARTHING_SOURCE_DIR) / "README.md");
+  for (const Family& family : families()) EXPECT_THAT(readme, HasSubstr(std::string(family.model_type)));
 }
 
 TEST(Family, FoldingPairsOfLlama) {

@@ -32,6 +32,7 @@ constexpr std::string_view kCases[] = {
     "gptj",
     "granite",
     "idefics3",
+    "internvl",
     "llama",
     "llama-bf16-sharded",
     "llama-rope-dynamic",
@@ -52,6 +53,7 @@ constexpr std::string_view kCases[] = {
     "opt-350m",
     "opt-fp16-bin",
     "opt-legacy-bin",
+    "paligemma",
     "phi",
     "phi3",
     "phi4-mini",
@@ -62,6 +64,7 @@ constexpr std::string_view kCases[] = {
     "qwen2_vl",
     "qwen3",
     "qwen3_moe",
+    "qwen3_vl",
     "smollm3",
     "smolvlm",
     "stablelm",
@@ -128,6 +131,17 @@ class Golden : public testing::TestWithParam<std::string_view> {
     }
   }
 
+  // The reference has them axis by axis.
+  static void expect_positions(const nn::Batch& batch, const Tensor& wanted) {
+    ASSERT_EQ(batch.axes, wanted.dim(0));
+    const std::int64_t rows = batch.rows();
+    for (std::int64_t axis = 0; axis < batch.axes; ++axis)
+      for (std::int64_t row = 0; row < rows; ++row)
+        ASSERT_EQ(batch.positions[static_cast<std::size_t>(row * batch.axes + axis)],
+                  wanted.data<std::int64_t>()[axis * rows + row])
+            << "axis " << axis << " row " << row;
+  }
+
   // The pictures' own tensors one after the other, unless the prompt has its own.
   PictureTensors pictures_of(const std::string& prefix) const {
     PictureTensors pictures;
@@ -166,6 +180,7 @@ class Golden : public testing::TestWithParam<std::string_view> {
       expect_close(model_->image_features(pictures, pool()).rows, prefix + "image_features", tolerance_);
     const std::vector<std::int64_t> lengths(static_cast<std::size_t>(count), length);
     const Prepared prepared = model_->prepare(to_ids(input_ids), lengths, pictures, pool());
+    if (has(prefix + "position_ids")) expect_positions(prepared.batch(), expected(prefix + "position_ids"));
     std::vector<Tensor> states;
     const Tensor final_hidden = model_->forward(prepared.hidden, prepared.batch(), pool(), &states);
     expect_hidden_states(states, prefix);
@@ -271,10 +286,31 @@ TEST_P(Golden, RaggedBatch) {
     EXPECT_EQ(generated[static_cast<std::size_t>(s)], to_ids(wanted.rows(s, s + 1)));
 }
 
+// Prompts with no, one and two pictures in one batch answer as each does alone.
+TEST_P(Golden, PicturesAndTextInOneBatch) {
+  if (!has("two.generated_ids")) GTEST_SKIP() << "the case has no pictures";
+  std::vector<Sequence> sequences;
+  std::vector<Ids> wanted;
+  for (const std::string prefix : {"two.", "", "one."}) {
+    sequences.push_back({.ids = to_ids(expected(prefix + "input_ids").rows(0, 1)),
+                         .pictures = pictures_of(prefix),
+                         .cache = {}});
+    wanted.push_back(to_ids(expected(prefix + "generated_ids")));
+  }
+  EXPECT_EQ(generate(sequences, static_cast<std::int64_t>(wanted.front().size())), wanted);
+}
+
 // Nothing in the file is left over: what the declaration does not use, it names.
 TEST_P(Golden, EveryTensorIsExplained) {
   const auto& source = dynamic_cast<const CheckpointSource&>(model_->source());
   EXPECT_EQ(source.unexplained(), std::vector<std::string>{});
+}
+
+// Files may have the names that the reference has in memory, which are ours.
+TEST_P(Golden, NamesInMemoryAreUnderstood) {
+  for_each_tensor(model_->spec(), [&](const DeclaredTensor& tensor) {
+    EXPECT_EQ(canonical_name(model_->spec(), tensor.name), tensor.name);
+  });
 }
 
 // The weights of a model with a scale moved along every folding pair.

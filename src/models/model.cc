@@ -33,6 +33,14 @@ Part& loaded(std::optional<Part>& part, const Arguments&... arguments) {
   return *part;
 }
 
+Tensor columns(const Tensor& matrix, std::int64_t first, std::int64_t count) {
+  Tensor result = Tensor::empty(DType::kF32, {matrix.dim(0), count});
+  float* to = result.mutable_data<float>();
+  for (std::int64_t row = 0; row < matrix.dim(0); ++row)
+    to = std::copy_n(matrix.data<float>() + row * matrix.dim(1) + first, count, to);
+  return result;
+}
+
 }  // namespace
 
 Model Model::open(const std::filesystem::path& directory, WeightForm form) {
@@ -94,20 +102,34 @@ Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int6
   return hidden;
 }
 
-nn::PictureFeatures Model::image_features(const PictureTensors& pictures, ThreadPool& pool) {
+nn::PictureFeatures Model::image_features(const PictureTensors& pictures, ThreadPool& pool,
+                                          std::vector<Tensor>* stacked) {
   FARTHING_REQUIRE(spec_->vision && spec_->projector, Code::kInvalidArgument, "this model takes no pictures",
                    {{"architecture", spec_->architecture}});
   if (!parts_->vision_tower) parts_->vision_tower = nn::load_vision_tower(*spec_->vision, *source_);
   nn::VisionTower& tower = *parts_->vision_tower;
   const nn::Projector& projector = loaded(parts_->projector, *spec_->projector, *source_);
-  if (!spec_->tile_map) return projector.forward(tower.forward(pictures, pool), pool);
+  if (spec_->tile_map) {
+    const nn::TileMapSpec& map = *spec_->tile_map;
+    nn::PictureFeatures tiles = projector.forward(
+        tower.forward(nn::without_padding_views(map, *spec_->vision, pictures), pool), pool);
+    const Tensor newline = nn::read_float32(*source_, map.newline, {spec_->decoder.hidden_size});
+    tiles.rows = nn::join_tiles(map, *spec_->vision, pictures, tiles, newline);
+    return tiles;
+  }
+  nn::PictureFeatures features = tower.forward(pictures, pool);
+  if (spec_->deepstack.empty()) return projector.forward(std::move(features), pool);
 
-  const nn::TileMapSpec& map = *spec_->tile_map;
-  nn::PictureFeatures tiles =
-      projector.forward(tower.forward(nn::without_padding_views(map, *spec_->vision, pictures), pool), pool);
-  const Tensor newline = nn::read_float32(*source_, map.newline, {spec_->decoder.hidden_size});
-  tiles.rows = nn::join_tiles(map, *spec_->vision, pictures, tiles, newline);
-  return tiles;
+  // The tower's layers lie side by side: the decoder's input first, then one layer per deepstack projector.
+  const std::int64_t width = spec_->vision->hidden_size;
+  for (std::size_t i = 0; i < spec_->deepstack.size() && stacked != nullptr; ++i) {
+    const nn::Projector own(spec_->deepstack[i], *source_);
+    nn::PictureFeatures layer{columns(features.rows, static_cast<std::int64_t>(i + 1) * width, width),
+                              features.grids};
+    stacked->push_back(own.forward(std::move(layer), pool).rows);
+  }
+  features.rows = columns(features.rows, 0, width);
+  return projector.forward(std::move(features), pool);
 }
 
 Prepared Model::prepare(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool) {
@@ -117,8 +139,9 @@ Prepared Model::prepare(std::span<const std::int32_t> ids, const PictureTensors&
 Prepared Model::prepare(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
                         const PictureTensors& pictures, ThreadPool& pool) {
   nn::PictureFeatures features{Tensor::empty(DType::kF32, {0, spec_->decoder.hidden_size}), {}};
-  if (!pictures.empty()) features = image_features(pictures, pool);
-  PicturePlaces places(*spec_, features);
+  std::vector<Tensor> stacked;
+  if (!pictures.empty()) features = image_features(pictures, pool, &stacked);
+  PicturePlaces places(*spec_, features, std::move(stacked));
   Prepared result;
   std::vector<std::int64_t> indices;  // of a token in its sequence: learned positions, which have one axis
   for (const std::int64_t length : lengths) {
@@ -137,6 +160,12 @@ nn::Batch Prepared::batch() const {
   nn::Batch batch;
   for (const nn::Sequence& sequence : sequences) batch.add(sequence);
   return batch;
+}
+
+void Model::unload_inputs() {
+  parts_->vision_tower.reset();
+  parts_->projector.reset();
+  parts_->embedding.reset();
 }
 
 nn::Block& Model::block(std::int64_t index) {

@@ -74,13 +74,17 @@ class Model {
   /// Rows of the embedding (positions and projection included): [T, H].
   Tensor embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions, ThreadPool& pool);
   /// Embeddings [tokens, H] that replace the picture placeholders, in order, and how they lie in the
-  /// pictures.
-  nn::PictureFeatures image_features(const PictureTensors& pictures, ThreadPool& pool);
+  /// pictures. `stacked` receives the features of each deepstack layer.
+  nn::PictureFeatures image_features(const PictureTensors& pictures, ThreadPool& pool,
+                                     std::vector<Tensor>* stacked = nullptr);
   /// Whole prompts of the given lengths, whose ids follow one another, with the features of all their
   /// pictures put in. Throws kInvalidArgument when placeholders and features differ in number.
   Prepared prepare(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
                    const PictureTensors& pictures, ThreadPool& pool);
   Prepared prepare(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool);
+
+  /// Forgets what only pictures need, and the embedding, until it is needed again.
+  void unload_inputs();
 
   /// Block `index`, loaded on first use; `unload_block` forgets it.
   nn::Block& block(std::int64_t index);

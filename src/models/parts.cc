@@ -113,6 +113,14 @@ nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation a
           .down = {"down_proj", width, hidden_size}};
 }
 
+std::int64_t square_size(const Config& config, std::string_view key, std::int64_t fallback) {
+  if (!config.has(key) || !config.json()[key].is_array()) return config.size(key, fallback);
+  const std::vector<std::int64_t> sides = config.integers(key, {});
+  config.require(sides.size() == 2 && sides[0] == sides[1] && sides[0] >= 1 && sides[0] <= 1 << 30, key,
+                 "pictures and patches should be square");
+  return sides[0];
+}
+
 void check_patches(const Config& config, const nn::VisionSpec& vision) {
   constexpr std::int64_t kLargestSide = 1 << 14;
   config.require(vision.num_channels <= 16, "num_channels",

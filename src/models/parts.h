@@ -48,6 +48,9 @@ void set_qwen_windows(const Config& config, std::vector<nn::BlockSpec>& blocks,
 nn::MlpSpec gated_mlp(std::string name, std::string class_name, nn::Activation activation,
                       std::int64_t hidden_size, std::int64_t width);
 
+/// A size that a file may give as a number or as a height and a width, which must be equal.
+std::int64_t square_size(const Config& config, std::string_view key, std::int64_t fallback);
+
 /// Throws kCorruptData unless the tower's picture, patches and channels fit together and stay far from
 /// overflow.
 void check_patches(const Config& config, const nn::VisionSpec& vision);

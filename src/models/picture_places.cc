@@ -40,6 +40,7 @@ nn::Sequence PicturePlaces::sequence(std::span<const std::int32_t> ids) {
 
 void PicturePlaces::lay_out_embedded(std::span<const std::int32_t> ids, nn::Sequence& result) {
   const std::int64_t axes = spec_.decoder.position_axes(), length = static_cast<std::int64_t>(ids.size());
+  const std::int64_t first_placeholder = placeholders_;
   std::int64_t position = 0;
   for (std::int64_t i = 0; i < length;) {
     if (!is_placeholder(ids[static_cast<std::size_t>(i)])) {
@@ -68,6 +69,11 @@ void PicturePlaces::lay_out_embedded(std::span<const std::int32_t> ids, nn::Sequ
     }
   }
   result.position_shift = position - length;
+  if (spec_.two_way_prompt && !result.spans.empty()) result.spans = {{0, length, length}};
+  for (const Tensor& layer : stacked_)
+    if (placeholders_ > first_placeholder)
+      result.span_features.push_back(
+          layer.rows(std::min(first_placeholder, layer.dim(0)), std::min(placeholders_, layer.dim(0))));
 }
 
 // Real states of the prompt's pictures, one after the other, then those of the tiles that they lack. A token

@@ -10,9 +10,11 @@ namespace farthing::models {
 
 class PicturePlaces {
  public:
-  /// `features` of all pictures of all prompts; both must outlive this.
-  PicturePlaces(const nn::ModelSpec& spec, const nn::PictureFeatures& features)
-      : spec_(spec), features_(features) {}
+  /// `features` of all pictures of all prompts, and those that are added after the first blocks, if any; spec
+  /// and features must outlive this.
+  PicturePlaces(const nn::ModelSpec& spec, const nn::PictureFeatures& features,
+                std::vector<Tensor> stacked = {})
+      : spec_(spec), features_(features), stacked_(std::move(stacked)) {}
 
   /// Lays out the next prompt. Positions of several axes (Qwen-VL): a text token has the same on all of them;
   /// a picture that begins at s has (s + frame, s + row, s + column), and what follows it begins after the
@@ -32,6 +34,7 @@ class PicturePlaces {
 
   const nn::ModelSpec& spec_;
   const nn::PictureFeatures& features_;
+  std::vector<Tensor> stacked_;
   std::int64_t placeholders_ = 0;  // seen so far
   std::size_t grid_ = 0;           // of the next picture
 };

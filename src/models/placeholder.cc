@@ -1,5 +1,7 @@
 #include "models/placeholder.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "nn/tile_map.h"
@@ -44,6 +46,19 @@ std::int64_t features_of(const nn::ModelSpec& spec, const image::ImageLayout& la
   if (vision.input == nn::PictureInput::kViews)
     return layout.num_tiles * merged(spec, vision.features_per_view());
   return merged(spec, std::int64_t{layout.grid_frames} * layout.grid_rows * layout.grid_columns);
+}
+
+std::int64_t rows_of_picture(const nn::ModelSpec& spec, int height, int width) {
+  if (spec.decoder.reads_pictures()) return 1;
+  const auto unit = static_cast<int>(spec.vision->patch_size * spec.vision->patch_block);
+  const auto patches = [&](int edge) {
+    return std::max(edge / unit, 1) * static_cast<int>(spec.vision->patch_block);
+  };
+  return features_of(spec, {.original_height = height,
+                            .original_width = width,
+                            .grid_frames = 1,
+                            .grid_rows = patches(height),
+                            .grid_columns = patches(width)});
 }
 
 PictureText::PictureText(std::shared_ptr<const nn::ModelSpec> spec, const tokenizer::Tokenizer& tokenizer,

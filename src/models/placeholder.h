@@ -39,6 +39,9 @@ class PictureText {
   std::string placeholder_, image_token_, before_, after_, row_break_, row_end_;
 };
 
+/// Rows of a prompt that a picture of the given size takes up, where the processor leaves the size as it is.
+std::int64_t rows_of_picture(const nn::ModelSpec& spec, int height, int width);
+
 /// Features that the model makes of a picture.
 std::int64_t features_of(const nn::ModelSpec& spec, const image::ImageLayout& layout);
 

@@ -125,6 +125,7 @@ Prompt PromptProcessor::encode(const std::string& text, std::span<const image::I
     if (!pictures.empty()) {
       image::ProcessedImages processed = images_->process(pictures);
       expanded = picture_text_.expand(text, processed.layouts);
+      expanded += spec_->placeholder.prompt_end;
       prompt.pictures = std::move(processed.tensors);
     }
   }

@@ -43,10 +43,13 @@ constexpr std::array kFamilies = {
     Family{"idefics3", "Idefics 3", declare_idefics3},
     Family{"smolvlm", "SmolVLM", declare_smolvlm},
     Family{"gemma3", "Gemma 3 (with pictures)", declare_gemma3},
+    Family{"paligemma", "PaliGemma", declare_paligemma},
+    Family{"internvl", "InternVL 3", declare_internvl},
     Family{"mistral3", "Mistral Small 3.1 (with pictures)", declare_mistral3},
     Family{"mllama", "Mllama (Llama 3.2 Vision)", declare_mllama},
     Family{"qwen2_vl", "Qwen 2-VL", declare_qwen2_vl},
     Family{"qwen2_5_vl", "Qwen 2.5-VL", declare_qwen2_5_vl},
+    Family{"qwen3_vl", "Qwen 3-VL", declare_qwen3_vl},
 };
 
 const Family& family_named(const std::string& model_type, const Config& config) {

@@ -135,6 +135,8 @@ nn::RopeSpec rope_config(const Config& config, std::int64_t head_dim, const Rope
   rope.max_position_embeddings = config.integer("max_position_embeddings", defaults.max_position_embeddings);
   rope.axis_sections = mrope_section(block, rope.rotary_dim);
 
+  rope.interleaved_axes = block.flag("mrope_interleaved", false);
+
   const std::string name = block.text("rope_type", block.text("type", "default"));
   rope.scaling = scaling_named(block, name);
   if (name == "ntk") {

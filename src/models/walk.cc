@@ -19,10 +19,14 @@ class Walk {
     visitor_.parameter(patches + ".weight", vision.patch_shape());
     if (vision.patch_bias) visitor_.parameter(patches + ".bias", {vision.hidden_size});
     if (!vision.class_embedding.empty())
-      visitor_.parameter(join(vision.path, vision.class_embedding), {vision.hidden_size});
-    if (!vision.position_embedding.empty())
-      visitor_.table(join(vision.path, vision.position_embedding),
-                     {vision.num_positions(), vision.hidden_size});
+      visitor_.parameter(join(vision.path, vision.class_embedding), vision.class_embedding_shape());
+    if (!vision.position_embedding.empty()) {
+      if (vision.bare_embeddings) {
+        visitor_.parameter(vision.position_embedding_name(), vision.position_embedding_shape());
+      } else {
+        visitor_.table(join(vision.path, vision.position_embedding), vision.position_embedding_shape());
+      }
+    }
     norm(vision.pre_norm, vision.path);
     blocks(vision.blocks, join(vision.path, vision.layers), place);
     norm(vision.post_norm, vision.path);
@@ -178,6 +182,7 @@ void walk(const nn::ModelSpec& spec, SpecVisitor& visitor) {
   Walk walk(spec.architecture, visitor);
   if (spec.vision) walk.vision(*spec.vision);
   if (spec.projector) walk.projector(*spec.projector);
+  for (const nn::ProjectorSpec& projector : spec.deepstack) walk.projector(projector);
   if (spec.tile_map) walk.tile_map(*spec.tile_map, spec.decoder.hidden_size);
   walk.decoder(spec.decoder);
 }

@@ -65,6 +65,10 @@ void Batch::add(const Sequence& sequence, SequenceCache* cache) {
     spans.resize(lengths.size());
     spans.back() = sequence.spans;
   }
+  if (!sequence.span_features.empty() || !span_features.empty()) {
+    span_features.resize(lengths.size());
+    span_features.back() = sequence.span_features;
+  }
   if (!sequence.picture_spans.empty() || !picture_spans.empty()) {
     picture_states.resize(lengths.size());
     picture_spans.resize(lengths.size());

@@ -62,6 +62,7 @@ struct Sequence {
   std::vector<std::int64_t> positions;  // [length, axes]
   std::int64_t position_shift = 0;      // of the tokens that will follow
   std::vector<RowSpan> spans;           // in order, without overlap: pictures whose rows see each other
+  std::vector<Tensor> span_features;    // per block: [rows of the spans, H], added after it
   Tensor picture_states;                // [states, H] for cross attention; none when the cache has their keys
   std::vector<PictureSpan> picture_spans;
 
@@ -80,7 +81,8 @@ struct Batch {
   // one.
   std::vector<std::int64_t> context_lengths;
   std::vector<std::vector<RowSpan>> spans;  // per sequence; empty when none has any
-  std::vector<Tensor> picture_states;       // the same, as are the spans
+  std::vector<std::vector<Tensor>> span_features;
+  std::vector<Tensor> picture_states;  // the same, as are the spans
   std::vector<std::vector<PictureSpan>> picture_spans;
 
   std::int64_t rows() const;

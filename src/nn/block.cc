@@ -32,6 +32,7 @@ std::vector<float> load_scale(const BranchScale& spec, std::int64_t hidden_size,
 struct Block::Parts {
   Parts(const BlockSpec& spec, std::string path, std::int64_t layer, const WeightSource& source)
       : path(std::move(path)),
+        layer(static_cast<std::size_t>(layer)),
         residual(spec.residual),
         residual_scale(spec.residual_scale),
         hidden_size(spec.attention.output.out_features),
@@ -107,10 +108,23 @@ struct Block::Parts {
     kernels::add(hidden, branch, count, pool);
   }
 
+  // What a picture's rows take from the tower after the block before this one.
+  void add_span_features(float* hidden, const Batch& batch) const {
+    std::int64_t first = 0;
+    for (std::size_t s = 0; s < batch.span_features.size(); first += batch.lengths[s], ++s) {
+      if (layer == 0 || layer > batch.span_features[s].size()) continue;
+      const float* feature = batch.span_features[s][layer - 1].data<float>();
+      for (const RowSpan& span : batch.spans[s])
+        for (std::int64_t i = span.begin * hidden_size; i < span.end * hidden_size; ++i)
+          hidden[first * hidden_size + i] += *feature++;
+    }
+  }
+
   void forward_sequential(float* hidden, const ForwardContext& context);
   void forward_parallel(float* hidden, const ForwardContext& context);
 
   std::string path;
+  std::size_t layer;
   Residual residual;
   float residual_scale;
   std::int64_t hidden_size;
@@ -174,6 +188,7 @@ Block& Block::operator=(Block&&) noexcept = default;
 
 void Block::forward(float* hidden, const ForwardContext& context) {
   if (context.batch.rows() == 0 || !takes_part(context.batch)) return;
+  parts_->add_span_features(hidden, context.batch);
   Scratch own;
   const ForwardContext inner{context.pool, context.batch, context.observer,
                              context.scratch != nullptr ? context.scratch : &own};

@@ -70,6 +70,7 @@ struct RopeSpec {
   /// axis after axis. Empty: one axis.
   std::vector<std::int64_t> axis_sections;
   AxisFrequencies axis_frequencies = AxisFrequencies::kShared;
+  bool interleaved_axes = false;  // axes take turns, until the sections of all but the first are used up
 
   bool operator==(const RopeSpec&) const = default;
 };
@@ -233,8 +234,10 @@ struct VisionSpec {
   std::int64_t temporal_patch_size = 0;  // 0: pictures have no time axis, the weight is [H, C, p, p]
   std::string patch_embedding;           // NAME.weight [H, C, (t,) p, p]
   bool patch_bias = false;
-  std::string class_embedding;     // [H]; empty when there is none
-  std::string position_embedding;  // NAME.weight [patches + 1, H]; empty where rotation does it
+  std::string class_embedding;         // [H]; empty when there is none
+  std::string position_embedding;      // NAME.weight [patches + 1, H]; empty where rotation does it
+  bool bare_embeddings = false;        // both are parameters with a batch axis: NAME [1, ..., H] (InternVL)
+  bool interpolate_positions = false;  // the square table is stretched over any grid (Qwen 3-VL)
   NormSpec pre_norm;
   std::string layers = "encoder.layers";
   std::vector<BlockSpec> blocks;
@@ -257,6 +260,15 @@ struct VisionSpec {
   /// A feature layer counted from 0.
   std::int64_t hidden_state_index(std::int64_t layer) const {
     return layer < 0 ? static_cast<std::int64_t>(blocks.size()) + 1 + layer : layer;
+  }
+  std::string position_embedding_name() const {
+    return path + "." + position_embedding + (bare_embeddings ? "" : ".weight");
+  }
+  Shape position_embedding_shape() const {
+    return bare_embeddings ? Shape{1, num_positions(), hidden_size} : Shape{num_positions(), hidden_size};
+  }
+  Shape class_embedding_shape() const {
+    return bare_embeddings ? Shape{1, 1, hidden_size} : Shape{hidden_size};
   }
   Shape patch_shape() const {
     if (temporal_patch_size == 0) return {hidden_size, num_channels, patch_size, patch_size};
@@ -307,6 +319,7 @@ struct PlaceholderSpec {
   std::int64_t token_id = -1;  // stands for a picture in the text; -1: image_token_id
   std::string before, after;   // "{5}" is the token with id 5
   std::string row_break, row_end;
+  std::string prompt_end;  // closes every prompt with pictures (PaliGemma)
   bool before_begin =
       false;  // pictures that begin a prompt stand before its begin-of-sequence token (Mllama)
 };
@@ -325,8 +338,12 @@ struct ModelSpec {
   std::optional<VisionSpec> vision;
   std::optional<ProjectorSpec> projector;
   std::optional<TileMapSpec> tile_map;
+  /// Of the tower's feature layers but the first, one each: their features are added to the pictures' rows
+  /// after the first blocks (Qwen 3-VL).
+  std::vector<ProjectorSpec> deepstack;
   std::int64_t image_token_id = -1;
   PlaceholderSpec placeholder;
+  bool two_way_prompt = false;  // all rows of a prompt with pictures see each other (PaliGemma)
   std::vector<NameRule>
       names;  // tried in order on every name in the file; the first prefix that fits is replaced
   std::vector<std::string> ignored_tensors;  // regexes of leftovers in old files: inv_freq, masks

@@ -6,20 +6,6 @@
 namespace farthing::nn {
 namespace {
 
-struct Place {
-  std::int64_t row, column;
-};
-
-// Places of one frame's patches in the order in which they come: square after square, row by row inside; with
-// squares of one patch that is raster order.
-std::vector<Place> places(const PatchGrid& grid, std::int64_t block) {
-  std::vector<Place> result;
-  for (std::int64_t top = 0; top < grid.rows; top += block)
-    for (std::int64_t left = 0; left < grid.columns; left += block)
-      for (std::int64_t i = 0; i < block * block; ++i) result.push_back({top + i / block, left + i % block});
-  return result;
-}
-
 // The squares of a frame, window after window in raster order, and how many patches each window has.
 std::vector<std::int64_t> by_windows(const PatchGrid& grid, const VisionSpec& spec, Batch& windows) {
   const std::int64_t rows = grid.rows / spec.patch_block, columns = grid.columns / spec.patch_block;
@@ -37,13 +23,22 @@ std::vector<std::int64_t> by_windows(const PatchGrid& grid, const VisionSpec& sp
 
 }  // namespace
 
+std::vector<PatchPlace> place_patches(const VisionSpec& spec, const PatchGrid& grid) {
+  const std::int64_t block = spec.patch_block;
+  std::vector<PatchPlace> result;
+  for (std::int64_t top = 0; top < grid.rows; top += block)
+    for (std::int64_t left = 0; left < grid.columns; left += block)
+      for (std::int64_t i = 0; i < block * block; ++i) result.push_back({top + i / block, left + i % block});
+  return result;
+}
+
 TowerRows tower_rows(const VisionSpec& spec, const std::vector<PatchGrid>& grids) {
   const std::int64_t class_rows = spec.class_embedding.empty() ? 0 : 1;
   const std::int64_t square = spec.patch_block * spec.patch_block;
   TowerRows result;
   result.views.axes = result.windows.axes = 2;
   for (const PatchGrid& grid : grids) {
-    const std::vector<Place> place = places(grid, spec.patch_block);
+    const std::vector<PatchPlace> place = place_patches(spec, grid);
     const auto count = static_cast<std::int64_t>(place.size());
     for (std::int64_t frame = 0; frame < grid.frames; ++frame) {
       const auto first = static_cast<std::int64_t>(result.order.size());
@@ -57,7 +52,7 @@ TowerRows tower_rows(const VisionSpec& spec, const std::vector<PatchGrid>& grids
       if (spec.window > 0) squares = by_windows(grid, spec, result.windows);
       for (const std::int64_t at : squares)
         for (std::int64_t i = at * square; i < (at + 1) * square; ++i) {
-          const Place& where = place[static_cast<std::size_t>(i)];
+          const PatchPlace& where = place[static_cast<std::size_t>(i)];
           result.order.push_back(first + class_rows + i);
           result.views.positions.insert(result.views.positions.end(), {where.row, where.column});
         }

@@ -16,6 +16,15 @@ struct TowerRows {
   Batch windows;                    // the same rows, by windows; empty without windows
 };
 
+/// Where a patch stands in its picture.
+struct PatchPlace {
+  std::int64_t row, column;
+};
+
+/// Places of one frame's patches in the order in which they come: square after square, row by row inside;
+/// with squares of one patch that is raster order.
+std::vector<PatchPlace> place_patches(const VisionSpec& spec, const PatchGrid& grid);
+
 /// Batches with positions (row, column) for the patches, and the order that makes windows contiguous.
 TowerRows tower_rows(const VisionSpec& spec, const std::vector<PatchGrid>& grids);
 

@@ -23,6 +23,15 @@ struct AxisPair {
 
 std::vector<AxisPair> axis_pairs(const RopeSpec& spec, std::int64_t pairs) {
   std::vector<AxisPair> result;
+  if (spec.interleaved_axes) {
+    const auto axes = static_cast<std::int64_t>(spec.axis_sections.size());
+    for (std::int64_t j = 0; j < pairs; ++j) {
+      const auto axis = static_cast<std::size_t>(j % axes);
+      const bool first = j >= axes * spec.axis_sections[axis];
+      result.push_back({first ? 0 : axis, j / axes});
+    }
+    return result;
+  }
   for (std::size_t axis = 0; axis < spec.axis_sections.size(); ++axis)
     for (std::int64_t place = 0; place < spec.axis_sections[axis]; ++place) result.push_back({axis, place});
   result.resize(static_cast<std::size_t>(pairs));

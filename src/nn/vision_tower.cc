@@ -1,6 +1,7 @@
 #include "nn/vision_tower.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "nn/names.h"
 #include "nn/patch_order.h"
@@ -35,6 +36,42 @@ void keep_features(const Tensor& hidden, const TowerRows& rows, std::int64_t dro
   }
 }
 
+// Two neighbours of a place on an axis of the square table, and the weight of the second.
+struct Neighbours {
+  std::int64_t first, second;
+  float weight;
+};
+
+// The ends of the axis are those of the table.
+Neighbours neighbours(std::int64_t index, std::int64_t length, std::int64_t side) {
+  const float at = static_cast<float>(index) * static_cast<float>(side - 1) /
+                   static_cast<float>(std::max<std::int64_t>(length - 1, 1));
+  const auto first = static_cast<std::int64_t>(at);
+  return {first, std::min(first + 1, side - 1), at - static_cast<float>(first)};
+}
+
+// Adds the square table, stretched bilinearly over the grid, to the patches of every frame.
+void add_interpolated(const Tensor& table, const std::vector<PatchPlace>& places, const PatchGrid& grid,
+                      float* rows) {
+  const std::int64_t width = table.dim(1);
+  const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(table.dim(0)))));
+  const auto entry = [&](std::int64_t row, std::int64_t column) {
+    return table.data<float>() + (row * side + column) * width;
+  };
+  for (std::int64_t frame = 0; frame < grid.frames; ++frame)
+    for (const PatchPlace& place : places) {
+      const Neighbours y = neighbours(place.row, grid.rows, side);
+      const Neighbours x = neighbours(place.column, grid.columns, side);
+      const float* corners[] = {entry(y.first, x.first), entry(y.first, x.second), entry(y.second, x.first),
+                                entry(y.second, x.second)};
+      const float weights[] = {(1 - y.weight) * (1 - x.weight), (1 - y.weight) * x.weight,
+                               y.weight * (1 - x.weight), y.weight * x.weight};
+      for (std::int64_t i = 0; i < width; ++i, ++rows)
+        *rows += corners[0][i] * weights[0] + corners[1][i] * weights[1] + corners[2][i] * weights[2] +
+                 corners[3][i] * weights[3];
+    }
+}
+
 // Every view by itself, or in windows. Features: the declared layers side by side.
 class ViewTower : public VisionTower {
  public:
@@ -64,11 +101,10 @@ ViewTower::ViewTower(const VisionSpec& spec, const WeightSource& source)
     feature_layers_.push_back(spec.hidden_state_index(layer));
   if (!spec.class_embedding.empty())
     class_embedding_ =
-        read_float32(source, join(spec.path, spec.class_embedding), {spec.hidden_size}).clone();
+        read_float32(source, join(spec.path, spec.class_embedding), spec.class_embedding_shape()).clone();
   if (!spec.position_embedding.empty())
-    position_embedding_ = read_float32(source, join(spec.path, spec.position_embedding) + ".weight",
-                                       {spec.num_positions(), spec.hidden_size})
-                              .clone();
+    position_embedding_ =
+        read_float32(source, spec.position_embedding_name(), spec.position_embedding_shape()).clone();
   const std::int64_t needed = *std::max_element(feature_layers_.begin(), feature_layers_.end());
   for (std::int64_t i = 0; i < needed; ++i)
     blocks_.emplace_back(spec.blocks[static_cast<std::size_t>(i)], join(join(spec.path, spec.layers), i), i,
@@ -117,8 +153,12 @@ Tensor ViewTower::embed(const PatchRows& patches, ThreadPool& pool) const {
     if (class_rows == 1) to = std::copy_n(class_embedding_.data<float>(), width, to);
     to = std::copy_n(from, grid.count() * width, to);
     from += grid.count() * width;
-    if (position_embedding_.defined())
+    if (!position_embedding_.defined()) continue;
+    if (spec_.interpolate_positions) {
+      add_interpolated(position_embedding_, place_patches(spec_, grid), grid, view);
+    } else {
       kernels::add(view, position_embedding_.data<float>(), (class_rows + grid.count()) * width, pool);
+    }
   }
   if (pre_norm_) pre_norm_.forward(hidden.data<float>(), hidden.dim(0), hidden.mutable_data<float>(), pool);
   return hidden;

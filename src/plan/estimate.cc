@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "calibrate/builtin.h"
 #include "kernels/linear.h"
+#include "models/placeholder.h"
 #include "plan/footprint.h"
 #include "plan/quantize_plan.h"
 
@@ -36,7 +37,7 @@ std::size_t text_length(const Json& content) {
 }
 
 // The samples asked for, all as long as they may be; else about how long the built-in ones are: four letters
-// to a token, and a token for each patch of a picture.
+// to a token, and what a usual photo takes.
 std::vector<std::int64_t> sample_lengths(const nn::ModelSpec& spec, const EstimateOptions& options) {
   if (options.sequence_length > 0) {
     const std::int64_t samples = options.samples > 0 ? options.samples : kDefaultSamples;
@@ -45,7 +46,8 @@ std::vector<std::int64_t> sample_lengths(const nn::ModelSpec& spec, const Estima
   const std::int64_t wanted = options.samples > 0 ? options.samples : kDefaultSamples;
   constexpr std::size_t kLettersPerToken = 4;
   std::int64_t picture_tokens = 0;
-  if (spec.vision && spec.vision->patch_size > 0) picture_tokens = spec.vision->num_positions();
+  constexpr int kHeight = 480, kWidth = 640;  // of a photo
+  if (spec.vision) picture_tokens = models::rows_of_picture(spec, kHeight, kWidth);
   std::vector<std::int64_t> lengths;
   for (const calibrate::Record& record : calibrate::builtin_records({.pictures = spec.vision.has_value()})) {
     std::size_t letters = record.text.size();

@@ -165,9 +165,9 @@ class Planner {
   }
 
   QuantizePlan make() {
-    fill_default_ignore();
     require_targets_match(plan_.recipe, modules_, plan_.spec);
     require_ignore_matches(plan_.recipe, modules_, plan_.spec);
+    fill_default_ignore();
     choose_linears();
     choose_format();
     lay_out_steps();

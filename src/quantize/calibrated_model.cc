@@ -44,6 +44,7 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
                        .detail = calibration.samples[i].origin});
   }
   flush();
+  model_.unload_inputs();
 }
 
 void CalibratedModel::advance_to(std::int64_t block) {

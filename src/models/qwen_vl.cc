@@ -1,6 +1,7 @@
-// Qwen 2-VL and Qwen 2.5-VL: patches of pictures of any size in squares, turned by row and column, merged
+// Qwen 2-VL, 2.5-VL and 3-VL: patches of pictures of any size in squares, turned by row and column, merged
 // into the decoder, whose tokens have a time, a row and a column.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "models/families.h"
@@ -11,6 +12,19 @@ namespace farthing::models {
 namespace {
 
 constexpr double kTowerEps = 1e-6;  // not configurable in the reference
+
+// Checks the sections of time, row and column, or sets those of the released models.
+void set_axes(const Config& text, std::vector<nn::BlockSpec>& blocks,
+              const std::vector<std::int64_t>& default_sections) {
+  for (nn::BlockSpec& block : blocks) {
+    nn::RopeSpec& rope = *block.attention.rope;
+    if (rope.axis_sections.empty()) rope.axis_sections = default_sections;
+    const std::int64_t pairs =
+        std::accumulate(rope.axis_sections.begin(), rope.axis_sections.end(), std::int64_t{0});
+    text.require(rope.axis_sections.size() == 3 && 2 * pairs == block.attention.head_dim, "mrope_section",
+                 "the rotation should have sections for time, row and column that cover the head");
+  }
+}
 
 nn::DecoderSpec decoder(const Config& config, std::string_view class_prefix) {
   const Config text = config.has("text_config") ? config.child("text_config") : config;
@@ -26,17 +40,29 @@ nn::DecoderSpec decoder(const Config& config, std::string_view class_prefix) {
                                                  .rope = {.theta = 1e6}});
   if (!text.has("tie_word_embeddings"))
     decoder.tie_word_embeddings = config.flag("tie_word_embeddings", false);
-  for (nn::BlockSpec& block : decoder.blocks) {
-    add_attention_bias(block, false);
-    nn::RopeSpec& rope = *block.attention.rope;
-    if (rope.axis_sections.empty()) rope.axis_sections = {16, 24, 24};
-    const std::int64_t pairs =
-        std::accumulate(rope.axis_sections.begin(), rope.axis_sections.end(), std::int64_t{0});
-    text.require(rope.axis_sections.size() == 3 && 2 * pairs == block.attention.head_dim, "mrope_section",
-                 "the rotation should have sections for time, row and column that cover the head");
-  }
+  for (nn::BlockSpec& block : decoder.blocks) add_attention_bias(block, false);
+  set_axes(text, decoder.blocks, {16, 24, 24});
   set_qwen_windows(text, decoder.blocks, /*default_first=*/80);
-  decoder.path = "model.language_model";
+  return decoder;
+}
+
+nn::DecoderSpec qwen3_decoder(const Config& config) {
+  const Config text = config.child("text_config");
+  nn::DecoderSpec decoder = llama_decoder(text, {.class_prefix = "Qwen3VLText",
+                                                 .vocab_size = 151936,
+                                                 .intermediate_size = 22016,
+                                                 .num_key_value_heads = 32,
+                                                 .head_dim = 128,
+                                                 .max_position_embeddings = 128000,
+                                                 .rope = {.theta = 500000.0}});
+  if (!text.has("tie_word_embeddings"))
+    decoder.tie_word_embeddings = config.flag("tie_word_embeddings", false);
+  for (nn::BlockSpec& block : decoder.blocks) {
+    add_head_norms(block, text.number("rms_norm_eps", 1e-6));
+    if (text.flag("attention_bias", false)) add_attention_bias(block, true);
+    block.attention.rope->interleaved_axes = true;
+  }
+  set_axes(text, decoder.blocks, {24, 20, 20});
   return decoder;
 }
 
@@ -82,18 +108,22 @@ nn::VisionSpec tower(const Config& config, std::string class_name, std::int64_t 
   return vision;
 }
 
-nn::ModelSpec qwen_vl_model(const Config& config, std::string family, const std::string& prefix,
-                            nn::VisionSpec vision, nn::NormSpec merger_norm) {
-  nn::ModelSpec model =
-      text_model(config, std::move(family), prefix + "ForConditionalGeneration", decoder(config, prefix));
+// From squares of patches, as they come, to the decoder.
+nn::ProjectorSpec merger(std::string path, std::string class_name, const nn::VisionSpec& vision,
+                         std::int64_t hidden_size, const std::string& first, const std::string& second) {
   const std::int64_t width = vision.hidden_size * vision.patch_block * vision.patch_block;
-  model.projector = nn::ProjectorSpec{
-      .path = "model.visual.merger",
-      .class_name = prefix + "PatchMerger",
-      .norm = std::move(merger_norm),
-      .merge = nn::PatchMerge::kConsecutive,
-      .merge_size = vision.patch_block,
-      .linears = {{"mlp.0", width, width, true}, {"mlp.2", width, model.decoder.hidden_size, true}}};
+  return {.path = std::move(path),
+          .class_name = std::move(class_name),
+          .merge = nn::PatchMerge::kConsecutive,
+          .merge_size = vision.patch_block,
+          .linears = {{first, width, width, true}, {second, width, hidden_size, true}}};
+}
+
+nn::ModelSpec qwen_vl_model(const Config& config, std::string family, const std::string& prefix,
+                            nn::DecoderSpec decoder, nn::VisionSpec vision) {
+  decoder.path = "model.language_model";
+  nn::ModelSpec model =
+      text_model(config, std::move(family), prefix + "ForConditionalGeneration", std::move(decoder));
   model.vision = std::move(vision);
   model.image_token_id = config.integer("image_token_id", 151655);
   model.names = {{"model.language_model.", "model.language_model."},
@@ -101,6 +131,13 @@ nn::ModelSpec qwen_vl_model(const Config& config, std::string family, const std:
                  {"visual.", "model.visual."},
                  {"model.", "model.language_model."}};
   model.default_ignore = {"re:.*lm_head", "re:visual.*", "re:model.visual.*"};
+  return model;
+}
+
+nn::ModelSpec with_merger(nn::ModelSpec model, const std::string& class_name, nn::NormSpec norm) {
+  model.projector =
+      merger("model.visual.merger", class_name, *model.vision, model.decoder.hidden_size, "mlp.0", "mlp.2");
+  model.projector->norm = std::move(norm);
   return model;
 }
 
@@ -121,9 +158,10 @@ nn::ModelSpec declare_qwen2_vl(const Config& config) {
                                     .activation = activation(vision, "hidden_act", "quick_gelu"),
                                     .up = {"fc1", hidden_size, width, true},
                                     .down = {"fc2", width, hidden_size, true}}};
-  return qwen_vl_model(config, "qwen2_vl", "Qwen2VL",
-                       tower(vision, "Qwen2VisionTransformerPretrainedModel", hidden_size, block),
-                       layer_norm("ln_q", hidden_size, kTowerEps));
+  return with_merger(
+      qwen_vl_model(config, "qwen2_vl", "Qwen2VL", decoder(config, "Qwen2VL"),
+                    tower(vision, "Qwen2VisionTransformerPretrainedModel", hidden_size, block)),
+      "PatchMerger", layer_norm("ln_q", hidden_size, kTowerEps));
 }
 
 nn::ModelSpec declare_qwen2_5_vl(const Config& config) {
@@ -144,8 +182,54 @@ nn::ModelSpec declare_qwen2_5_vl(const Config& config) {
   for (std::size_t i = 0; i < spec.blocks.size(); ++i)
     spec.blocks[i].attention.windowed =
         std::find(whole.begin(), whole.end(), static_cast<std::int64_t>(i)) == whole.end();
-  return qwen_vl_model(config, "qwen2_5_vl", "Qwen2_5_VL", std::move(spec),
-                       rms_norm("ln_q", hidden_size, kTowerEps));
+  return with_merger(
+      qwen_vl_model(config, "qwen2_5_vl", "Qwen2_5_VL", decoder(config, "Qwen2_5_VL"), std::move(spec)),
+      "Qwen2_5_VLPatchMerger", rms_norm("ln_q", hidden_size, kTowerEps));
+}
+
+// The tower has a square of learned positions too, and some of its layers reach the first blocks of the
+// decoder.
+nn::ModelSpec declare_qwen3_vl(const Config& config) {
+  const Config vision = config.child("vision_config");
+  const std::int64_t hidden_size = vision.size("hidden_size", 1152);
+  const std::int64_t width = vision.size("intermediate_size", 4304);
+  const nn::BlockSpec block{.class_name = "Qwen3VLVisionBlock",
+                            .attention_norm = layer_norm("norm1", hidden_size, kTowerEps),
+                            .attention = attention(vision, hidden_size, "Qwen3VLVisionAttention"),
+                            .mlp_norm = layer_norm("norm2", hidden_size, kTowerEps),
+                            .mlp = {.name = "mlp",
+                                    .class_name = "Qwen3VLVisionMLP",
+                                    .activation = activation(vision, "hidden_act", "gelu_pytorch_tanh"),
+                                    .up = {"linear_fc1", hidden_size, width, true},
+                                    .down = {"linear_fc2", width, hidden_size, true}}};
+  nn::VisionSpec spec = tower(vision, "Qwen3VLVisionModel", hidden_size, block);
+  const std::int64_t positions = vision.size("num_position_embeddings", 2304);
+  const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(positions))));
+  vision.require(side * side == positions && side <= 4096, "num_position_embeddings",
+                 "the learned positions should fill a square");
+  spec.patch_bias = true;
+  spec.position_embedding = "pos_embed";
+  spec.interpolate_positions = true;
+  spec.image_size = side * spec.patch_size;
+  nn::ModelSpec model = qwen_vl_model(config, "qwen3_vl", "Qwen3VL", qwen3_decoder(config), std::move(spec));
+  const std::int64_t out = model.decoder.hidden_size;
+  model.projector = merger("model.visual.merger", "Qwen3VLVisionPatchMerger", *model.vision, out,
+                           "linear_fc1", "linear_fc2");
+  model.projector->norm = layer_norm("norm", hidden_size, kTowerEps);
+  const auto depth = static_cast<std::int64_t>(model.vision->blocks.size());
+  for (const std::int64_t layer : vision.integers("deepstack_visual_indexes", {8, 16, 24})) {
+    vision.require(layer >= 0 && layer < depth, "deepstack_visual_indexes",
+                   "the vision tower has no such layer");
+    nn::ProjectorSpec own =
+        merger("model.visual.deepstack_merger_list." + std::to_string(model.deepstack.size()),
+               "Qwen3VLVisionPatchMerger", *model.vision, out, "linear_fc1", "linear_fc2");
+    own.merged_norm = layer_norm("norm", own.linears.front().in_features, kTowerEps);
+    model.deepstack.push_back(std::move(own));
+    vision.require(model.deepstack.size() < model.decoder.blocks.size(), "deepstack_visual_indexes",
+                   "more layers of the tower reach the decoder than it has blocks to take them");
+    model.vision->feature_layers.push_back(layer + 1);
+  }
+  return model;
 }
 
 }  // namespace farthing::models
