@@ -302,7 +302,11 @@ std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& opt
 
 std::vector<Record> read_records(const std::string& spec, const RecordOptions& options) {
   if (spec == "builtin") return builtin_records(options);
-  if (spec.starts_with("text:")) return {Record{.origin = "text", .text = spec.substr(5)}};
+  if (spec.starts_with("text:")) {
+    std::vector<Record> records = documents_of(spec.substr(5), "text");
+    for (Record& record : records) record.joinable = false;
+    return records;
+  }
   const fs::path path = spec;
   if (fs::is_directory(path)) return read_folder(path, options);
   if (fs::is_regular_file(path))

@@ -141,6 +141,7 @@ scheme::ActivationOrder order_of(const Modifier& modifier, const scheme::Quantiz
 }
 
 std::string_view default_format(const Recipe& recipe) {
+  if (!recipe.format.empty()) return recipe.format;
   for (const Modifier& modifier : recipe.modifiers) {
     for (const scheme::ConfigGroup& group : modifier.groups) {
       const auto& weights = group.scheme.weights;
@@ -179,8 +180,9 @@ class Planner {
  private:
   void fill_default_ignore() {
     for (Modifier& modifier : plan_.recipe.modifiers) {
-      if (!modifier.ignore.empty() || plan_.recipe.origin != "command line") continue;
-      modifier.ignore = plan_.spec ? plan_.spec->default_ignore : std::vector<std::string>{};
+      if (!modifier.family_ignore || !plan_.spec) continue;
+      const std::vector<std::string>& own = plan_.spec->default_ignore;
+      modifier.ignore.insert(modifier.ignore.end(), own.begin(), own.end());
     }
   }
 

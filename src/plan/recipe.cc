@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/nearest_name.h"
+#include "plan/gptq_config.h"
 
 namespace farthing::plan {
 namespace {
@@ -309,7 +310,10 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin) {
   }
   try {
     const bool is_short = root.is_object() && (root.contains("scheme") || root.contains("config_groups"));
-    if (is_short)
+    if (is_gptq_config(root)) {
+      recipe = recipe_from_gptq_config(root, origin);
+      recipe.text = yaml;
+    } else if (is_short)
       parse_short_form(root, recipe);
     else
       collect_modifiers(root, recipe, "");
@@ -342,6 +346,7 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   modifier.name = gptq ? "GPTQModifier" : "QuantizationModifier";
   modifier.groups.push_back({.name = "group_0", .targets = flags.targets, .scheme = std::move(scheme)});
   modifier.ignore = flags.ignore;
+  modifier.family_ignore = flags.ignore.empty();
   modifier.sequential_targets = flags.sequential_targets;
   if (flags.actorder) modifier.gptq.actorder = parse_actorder(*flags.actorder, "command line", "--actorder");
   if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;

@@ -1,5 +1,5 @@
 // What the user wants done, before any model is known: llm-compressor's recipes (YAML or JSON, stages or
-// flat), Farthing's short form, and the flags of the command line, all in one structure.
+// flat), GPTQConfig, Farthing's short form, and the flags of the command line, all in one structure.
 #pragma once
 
 #include <filesystem>
@@ -20,6 +20,8 @@ struct GptqSettings {
   std::int64_t block_size = 128;
   double dampening_frac = 0.01;
   std::optional<scheme::ActivationOrder> actorder;  // none given: static (weight), as llm-compressor does
+  bool group_aware_order = false;                   // as methods::GptqOptions
+  bool refresh_scales = false;                      // as methods::GptqOptions
 };
 
 /// One modifier of a recipe: schemes for sets of modules, and the method that finds the codes.
@@ -28,6 +30,7 @@ struct Modifier {
   Method method = Method::kRtn;
   std::vector<scheme::ConfigGroup> groups;
   std::vector<std::string> ignore;
+  bool family_ignore = false;  // and what the family leaves alone
   std::vector<std::string> sequential_targets;
   GptqSettings gptq;
 };
@@ -42,7 +45,8 @@ struct Recipe {
   std::string origin;  // file name or "command line"
   std::vector<Modifier> modifiers;
   RecipeCalibration calibration;
-  std::string text;  // as it will be written to recipe.yaml
+  std::string format;  // what the result is to be stored as, where the recipe says so
+  std::string text;    // as it will be written to recipe.yaml
 };
 
 /// Reads a recipe file. Throws kInvalidArgument naming file and line for YAML mistakes, unknown modifiers

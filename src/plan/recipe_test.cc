@@ -108,5 +108,45 @@ TEST(Recipe, FlagsChooseTheMethodAndChangeTheScheme) {
   EXPECT_THROW(recipe_from_flags({.method = "magic"}, true), Error);
 }
 
+TEST(Recipe, ReadsGptqConfigs) {
+  const Recipe recipe = parse_recipe(R"({
+    "bits": 3, "group_size": 64, "damp_percent": 0.05, "desc_act": true, "static_groups": false, "sym": false,
+    "true_sequential": true, "dataset": ["one text", "another"], "model_seqlen": 256,
+    "dynamic": {"-:.*v_proj": {}, ".*down_proj": {"bits": 8, "group_size": -1}}
+  })",
+                                     "quantize_config.json");
+  ASSERT_EQ(recipe.modifiers.size(), 1u);
+  const Modifier& modifier = recipe.modifiers[0];
+  EXPECT_EQ(recipe.format, "gptq");
+  EXPECT_EQ(recipe.calibration.source, "text:one text\n\nanother");
+  EXPECT_EQ(recipe.calibration.length, 256);
+  EXPECT_EQ(modifier.method, Method::kGptq);
+  EXPECT_EQ(modifier.sequential_targets, std::vector<std::string>{"Linear"});
+  EXPECT_EQ(modifier.ignore, std::vector<std::string>{"re:.*v_proj"});
+  EXPECT_TRUE(modifier.family_ignore);
+  EXPECT_EQ(modifier.gptq.actorder, ActivationOrder::kGroup);
+  EXPECT_EQ(modifier.gptq.dampening_frac, 0.05);
+  EXPECT_TRUE(modifier.gptq.refresh_scales);
+  ASSERT_EQ(modifier.groups.size(), 2u);
+  EXPECT_EQ(modifier.groups[0].scheme.weights->num_bits, 3);
+  EXPECT_EQ(modifier.groups[0].scheme.weights->group_size, 64);
+  EXPECT_FALSE(modifier.groups[0].scheme.weights->symmetric);
+  EXPECT_EQ(modifier.groups[1].targets, std::vector<std::string>{"re:.*down_proj"});
+  EXPECT_EQ(modifier.groups[1].scheme.weights->strategy, Strategy::kChannel);
+}
+
+TEST(Recipe, OrdersOfGptqConfigs) {
+  const auto settings = [](const std::string& keys) {
+    return parse_recipe("{bits: 4, " + keys + "}", "test").modifiers[0].gptq;
+  };
+  EXPECT_EQ(settings("desc_act: false").actorder, ActivationOrder::kNone);
+  EXPECT_EQ(settings("desc_act: true, static_groups: true").actorder, ActivationOrder::kWeight);
+  EXPECT_FALSE(settings("desc_act: true, static_groups: true").refresh_scales);
+  EXPECT_TRUE(settings("act_group_aware: true").group_aware_order);
+  EXPECT_FALSE(settings("act_group_aware: true").refresh_scales);
+  EXPECT_NE(message_of("{bits: 5}").find("bits"), std::string::npos);
+  EXPECT_NE(message_of("{bits: 4, damp_percent: 1.5}").find("damp_percent"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace farthing::plan

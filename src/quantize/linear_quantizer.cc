@@ -63,12 +63,15 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
     if (linear.method == plan::Method::kGptq) {
       const methods::GptqOptions options{.block_size = linear.gptq.block_size,
                                          .dampening_frac = linear.gptq.dampening_frac,
+                                         .group_aware_order = linear.gptq.group_aware_order,
+                                         .refresh_scales = linear.gptq.refresh_scales,
                                          .observer = observer};
       hessian = &hessians_->hessian(path);
       FARTHING_REQUIRE(hessian->defined(), Code::kNumeric, "no calibration token reached this linear",
                        {{"samples", hessians_->tokens(path)}});
-      const std::string key = fmt::format("{} {} {}", hessians_->group_of(path),
-                                          static_cast<int>(args.actorder), options.dampening_frac);
+      const std::int64_t grouped = options.group_aware_order ? args.group_size.value_or(-1) : 0;
+      const std::string key = fmt::format("{} {} {} {}", hessians_->group_of(path),
+                                          static_cast<int>(args.actorder), options.dampening_frac, grouped);
       if (key != factor_key_) {
         factor_ = {};  // its memory goes before the next one needs as much
         factor_ = methods::gptq_prepare(*hessian, args, options, pool_);
