@@ -32,8 +32,8 @@ struct RecordOptions {
 
 /// The records of a calibration SPEC of the command line: `builtin`, a .txt (documents between blank lines),
 /// .jsonl/.json (also .gz) with `text`, `messages`, `conversations` or `input_ids`, a folder of pictures,
-/// `text:a sentence` (or several, between blank lines), or a data set's name in the Hugging Face cache. Throws kNotFound saying what to
-/// download and where to put it.
+/// `text:a sentence` (or several, between blank lines), or a data set's name in the Hugging Face cache.
+/// Throws kNotFound saying what to download and where to put it.
 std::vector<Record> read_records(const std::string& spec, const RecordOptions& options);
 
 }  // namespace farthing::calibrate
