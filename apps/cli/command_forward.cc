@@ -1,4 +1,7 @@
 // farthing forward: ids in, logits out, for programs that check the arithmetic.
+#include <algorithm>
+#include <set>
+
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/writer.h"
 #include "cli/commands.h"
@@ -15,28 +18,66 @@ struct Options {
 };
 
 struct Inputs {
-  std::vector<std::int32_t> ids;  // row after row
+  std::vector<std::int32_t> ids;      // row after row, without padding
+  std::vector<std::int64_t> places;   // of each id in input_ids [rows * columns]
+  std::vector<std::int64_t> lengths;  // ids of each row
   std::int64_t rows = 0, columns = 0;
   models::PictureTensors pictures;
 };
 
+std::vector<std::int64_t> integers_of(const Tensor& tensor, const std::string& name,
+                                      const std::filesystem::path& file) {
+  const bool wide = tensor.dtype() == DType::kI64;
+  FARTHING_REQUIRE(
+      tensor.rank() == 2 && (wide || tensor.dtype() == DType::kI32), Code::kInvalidArgument,
+      fmt::format("{} must be int64 [B, T]", name),
+      {{"file", file.string()}, {"shape", to_string(tensor.shape())}, {"dtype", dtype_name(tensor.dtype())}});
+  std::vector<std::int64_t> values;
+  for (std::int64_t i = 0; i < tensor.numel(); ++i)
+    values.push_back(wide ? tensor.data<std::int64_t>()[i] : tensor.data<std::int32_t>()[i]);
+  return values;
+}
+
+// What follows from the ids and the pictures: the model works it out itself.
+bool is_derived(const std::string& name) {
+  static const std::set<std::string> kNames = {"token_type_ids", "mm_token_type_ids", "position_ids",
+                                               "cross_attention_mask"};
+  return kNames.contains(name);
+}
+
 Inputs read_inputs(const std::filesystem::path& file) {
   const checkpoint::Checkpoint tensors = checkpoint::load_safetensors(file);
   const Tensor ids = tensors.read("input_ids");
-  FARTHING_REQUIRE(
-      ids.rank() == 2 && (ids.dtype() == DType::kI64 || ids.dtype() == DType::kI32), Code::kInvalidArgument,
-      "input_ids must be int64 [B, T]",
-      {{"file", file.string()}, {"shape", to_string(ids.shape())}, {"dtype", dtype_name(ids.dtype())}});
+  const std::vector<std::int64_t> values = integers_of(ids, "input_ids", file);
   Inputs inputs{.rows = ids.dim(0), .columns = ids.dim(1)};
   FARTHING_REQUIRE(ids.numel() > 0, Code::kInvalidArgument, "input_ids is empty", {{"file", file.string()}});
-  for (std::int64_t i = 0; i < ids.numel(); ++i) {
-    inputs.ids.push_back(ids.dtype() == DType::kI64 ? static_cast<std::int32_t>(ids.data<std::int64_t>()[i])
-                                                    : ids.data<std::int32_t>()[i]);
+  std::vector<std::int64_t> mask(values.size(), 1);
+  if (tensors.contains("attention_mask"))
+    mask = integers_of(tensors.read("attention_mask"), "attention_mask", file);
+  FARTHING_REQUIRE(mask.size() == values.size(), Code::kInvalidArgument,
+                   "attention_mask and input_ids differ in size", {{"file", file.string()}});
+  inputs.lengths.resize(static_cast<std::size_t>(inputs.rows), 0);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (mask[i] == 0) continue;
+    inputs.ids.push_back(static_cast<std::int32_t>(values[i]));
+    inputs.places.push_back(static_cast<std::int64_t>(i));
+    ++inputs.lengths[i / static_cast<std::size_t>(inputs.columns)];
   }
   for (const checkpoint::TensorInfo& info : tensors.tensors()) {
-    if (info.name != "input_ids") inputs.pictures.emplace(info.name, tensors.read(info.name));
+    if (info.name != "input_ids" && info.name != "attention_mask" && !is_derived(info.name))
+      inputs.pictures.emplace(info.name, tensors.read(info.name));
   }
   return inputs;
+}
+
+// Rows of the ids back in their places [B, T, width]; what was padding is zero.
+Tensor in_place(const Inputs& inputs, const Tensor& rows) {
+  const std::int64_t width = rows.dim(1);
+  Tensor result = Tensor::zeros(DType::kF32, {inputs.rows, inputs.columns, width});
+  for (std::size_t i = 0; i < inputs.places.size(); ++i)
+    std::copy_n(rows.data<float>() + static_cast<std::int64_t>(i) * width, width,
+                result.mutable_data<float>() + inputs.places[i] * width);
+  return result;
 }
 
 void check_vocabulary(const Inputs& inputs, const nn::ModelSpec& spec, const std::filesystem::path& file) {
@@ -56,19 +97,15 @@ int run(App& app, const Options& options) {
   check_vocabulary(inputs, model.spec(), options.ids);
   ThreadPool& pool = app.threads();
 
-  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(inputs.rows), inputs.columns);
-  const models::Prepared prepared = model.prepare(inputs.ids, lengths, inputs.pictures, pool);
+  const models::Prepared prepared = model.prepare(inputs.ids, inputs.lengths, inputs.pictures, pool);
   std::vector<Tensor> states;
   const Tensor last =
       model.forward(prepared.hidden, prepared.batch(), pool, options.hidden_states ? &states : nullptr);
   const Tensor logits = model.logits(last, pool);
 
-  std::vector<std::pair<std::string, Tensor>> result = {
-      {"logits", logits.reshape({inputs.rows, inputs.columns, logits.dim(1)})}};
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    result.emplace_back(fmt::format("hidden_states.{}", i),
-                        states[i].reshape({inputs.rows, inputs.columns, states[i].dim(1)}));
-  }
+  std::vector<std::pair<std::string, Tensor>> result = {{"logits", in_place(inputs, logits)}};
+  for (std::size_t i = 0; i < states.size(); ++i)
+    result.emplace_back(fmt::format("hidden_states.{}", i), in_place(inputs, states[i]));
   checkpoint::save_safetensors(options.output, result);
   const Json shape = {inputs.rows, inputs.columns, logits.dim(1)};
   if (app.json())
@@ -85,8 +122,10 @@ void add_forward(App& app) {
   app.command("forward", "logits of given ids, as a file")
       .example("farthing forward ./model --ids prompt.safetensors -o logits.safetensors")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
-      .required_option("--ids", "FILE", options->ids,
-                       "safetensors with input_ids [B, T] int64 and, for pictures, the processor's tensors")
+      .required_option(
+          "--ids", "FILE", options->ids,
+          "safetensors with input_ids [B, T] int64, attention_mask where rows are padded, and the "
+          "processor's tensors of pictures")
       .required_option("-o,--output", "FILE", options->output, "where logits [B, T, V] go, as safetensors")
       .flag("--hidden-states", options->hidden_states,
             "add every layer's input and the last layer's normed output")

@@ -33,6 +33,15 @@ bool is_blank(const float* view, std::int64_t count) {
   return std::all_of(view, view + count, [](float value) { return value == 0.0f; });
 }
 
+// Processors that pad inside a view mark it; towers here take whole views only.
+void require_whole(const Tensor& mask, std::int64_t view, std::int64_t size) {
+  if (mask.dtype() != DType::kU8 || mask.numel() < (view + 1) * size) return;
+  const std::uint8_t* values = mask.data<std::uint8_t>() + view * size;
+  FARTHING_REQUIRE(std::all_of(values, values + size, [](std::uint8_t value) { return value != 0; }),
+                   Code::kUnsupported, "a picture with padding inside a tile", {{"tile", view}},
+                   "let the processor resize to whole tiles");
+}
+
 PatchRows unfold_all(const VisionSpec& spec, const std::vector<const float*>& views, std::int64_t height,
                      std::int64_t width, std::vector<PatchGrid> grids, ThreadPool& pool) {
   std::int64_t count = 0;
@@ -58,10 +67,13 @@ PatchRows read_views(const VisionSpec& spec, const PictureTensors& pictures, Thr
                     {"expected", to_string({-1, spec.num_channels, edge, edge})}},
                    std::string(kDisagree));
   const std::int64_t size = spec.num_channels * edge * edge;
+  const auto mask = pictures.find("pixel_attention_mask");
   std::vector<const float*> views;
   for (std::int64_t i = 0; i < pixels.numel() / size; ++i) {
     const float* view = pixels.data<float>() + i * size;
-    if (!spec.drop_blank_views || !is_blank(view, size)) views.push_back(view);
+    if (spec.drop_blank_views && is_blank(view, size)) continue;
+    if (mask != pictures.end()) require_whole(mask->second, i, edge * edge);
+    views.push_back(view);
   }
   return unfold_all(spec, views, edge, edge, std::vector<PatchGrid>(views.size(), {1, side, side}), pool);
 }
@@ -97,7 +109,7 @@ PatchRows read_any_size(const VisionSpec& spec, const PictureTensors& pictures, 
 PatchRows read_patch_rows(const VisionSpec& spec, const PictureTensors& pictures) {
   PatchRows result{to_float32(picture_tensor(pictures, "pixel_values")), {}};
   std::int64_t count = 0;
-  constexpr std::int64_t kLargest = 1 << 20;  // patches along an axis: products stay far from overflow
+  constexpr std::int64_t kLargest = 1 << 16;  // patches along an axis: products stay far from overflow
   for (const std::vector<std::int64_t>& size : read_sizes(pictures, "image_grid_thw", 3)) {
     const bool fits =
         std::all_of(size.begin(), size.end(), [](std::int64_t n) { return n >= 1 && n <= kLargest; });

@@ -1,11 +1,14 @@
 // Every vision-language family with reference outputs: quantized with and without calibration on pictures,
 // asked about a picture, and scored against the original.
+#include <algorithm>
 #include <cstdlib>
 
 #include "tests/program/program.h"
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/writer.h"
 
 namespace farthing::program {
 namespace {
@@ -65,6 +68,36 @@ TEST_P(VisionFamily, CalibratedOnPicturesItAnswers) {
   EXPECT_EQ(facts["calibration"]["pictures"], 4);
   EXPECT_TRUE(facts["deviations"].empty()) << facts["deviations"];
   expect_works(folder / "out");
+}
+
+Tensor integers(const Shape& shape, const std::vector<std::int64_t>& values) {
+  Tensor tensor = Tensor::empty(DType::kI64, shape);
+  std::copy(values.begin(), values.end(), tensor.mutable_data<std::int64_t>());
+  return tensor;
+}
+
+// Logits [B, T, V] of ids under a mask.
+Tensor forward(const TemporaryFolder& folder, const Shape& shape, const std::vector<std::int64_t>& ids,
+               const std::vector<std::int64_t>& mask) {
+  checkpoint::save_safetensors(folder / "ids.safetensors", {{"input_ids", integers(shape, ids)},
+                                                            {"attention_mask", integers(shape, mask)}});
+  const Outcome done = run({"forward", source_path("tests/data/families/llama"), "--ids",
+                            folder / "ids.safetensors", "-o", folder / "logits.safetensors"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  return checkpoint::load_safetensors(folder / "logits.safetensors").read("logits").clone();
+}
+
+TEST(Forward, PaddingIsLeftOutWhereverItStands) {
+  const TemporaryFolder folder;
+  const Tensor alone = forward(folder, {1, 3}, {7, 8, 9}, {1, 1, 1});
+  const Tensor padded = forward(folder, {3, 5}, {5, 6, 7, 8, 9, 0, 0, 7, 8, 9, 7, 8, 9, 0, 0},
+                                {1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0});
+  const std::int64_t width = alone.dim(2);
+  for (std::int64_t i = 0; i < 3 * width; ++i) {
+    EXPECT_NEAR(padded.data<float>()[(5 + 2) * width + i], alone.data<float>()[i], 1e-5);
+    EXPECT_NEAR(padded.data<float>()[2 * 5 * width + i], alone.data<float>()[i], 1e-5);
+  }
+  EXPECT_EQ(padded.data<float>()[5 * width], 0.0f);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, VisionFamily, testing::ValuesIn(kFamilies),
