@@ -103,6 +103,7 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
                                  const GenerationOptions& options, ThreadPool& pool,
                                  const CancelToken& cancel, const TokenSink& sink, GenerationTimes* times) {
   std::vector<Generation> results(prompts.size());
+  if (prompts.empty()) return results;
   std::vector<std::unique_ptr<Sequence>> active;
   std::vector<Tensor> embedded;
   nn::Batch batch;

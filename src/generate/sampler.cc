@@ -52,8 +52,12 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(op
                    "use 0 for greedy decoding, or about 0.7");
   FARTHING_REQUIRE(options.top_p > 0 && options.top_p <= 1, Code::kInvalidArgument,
                    "top-p must be above 0 and at most 1", {{"top_p", options.top_p}});
-  FARTHING_REQUIRE(options.repetition_penalty > 0, Code::kInvalidArgument,
-                   "repetition penalty must be positive",
+  FARTHING_REQUIRE(options.top_k >= 0, Code::kInvalidArgument, "top-k must not be negative",
+                   {{"top_k", options.top_k}}, "use 0 to keep all tokens");
+  FARTHING_REQUIRE(options.min_p >= 0 && options.min_p <= 1, Code::kInvalidArgument,
+                   "min-p must be between 0 and 1", {{"min_p", options.min_p}});
+  FARTHING_REQUIRE(options.repetition_penalty > 0 && std::isfinite(options.repetition_penalty),
+                   Code::kInvalidArgument, "repetition penalty must be positive",
                    {{"repetition_penalty", options.repetition_penalty}});
 }
 
@@ -68,7 +72,10 @@ std::int32_t Sampler::pick(std::span<const float> logits, std::span<const std::i
   if (options_.temperature == 0) {
     return static_cast<std::int32_t>(std::max_element(scores_.begin(), scores_.end()) - scores_.begin());
   }
-  for (float& score : scores_) score = static_cast<float>(score / options_.temperature);
+  // Measured from the largest, so that no temperature, however low, makes them infinite.
+  const float largest = *std::max_element(scores_.begin(), scores_.end());
+  for (float& score : scores_)
+    score = static_cast<float>((static_cast<double>(score) - largest) / options_.temperature);
   keep_top_k(scores_, options_.top_k);
   auto candidates = sorted_probabilities(scores_);
   // top-p removes the tail whose cumulative probability, smallest first, is at most 1 - p; the largest always
