@@ -16,7 +16,7 @@ namespace farthing::program {
 namespace {
 
 pid_t spawn(const std::vector<std::string>& arguments, const std::string& out, const std::string& err,
-            const Limits& limits) {
+            const Limits& limits, const std::string& input = "/dev/null") {
   std::vector<char*> argv = {const_cast<char*>(FARTHING_PROGRAM)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -24,7 +24,7 @@ pid_t spawn(const std::vector<std::string>& arguments, const std::string& out, c
   if (process != 0) return process;
   ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
   ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
-  ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
+  ::dup2(::open(input.c_str(), O_RDONLY), STDIN_FILENO);
   if (limits.file_bytes > 0) {
     const rlimit limit{static_cast<rlim_t>(limits.file_bytes), static_cast<rlim_t>(limits.file_bytes)};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -40,6 +40,13 @@ Outcome run(const std::vector<std::string>& arguments, const Limits& limits) {
   const TemporaryFolder folder;
   const pid_t process = spawn(arguments, folder / "out", folder / "err", limits);
   const int code = wait_for(process);
+  return {.exit_code = code, .out = read_text(folder / "out"), .err = read_text(folder / "err")};
+}
+
+Outcome run_with_input(const std::vector<std::string>& arguments, const std::string& input) {
+  const TemporaryFolder folder;
+  write_text_atomically(folder / "in", input);
+  const int code = wait_for(spawn(arguments, folder / "out", folder / "err", {}, folder / "in"));
   return {.exit_code = code, .out = read_text(folder / "out"), .err = read_text(folder / "err")};
 }
 

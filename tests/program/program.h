@@ -21,6 +21,9 @@ struct Limits {
 /// Runs `farthing` with these arguments to its end.
 Outcome run(const std::vector<std::string>& arguments, const Limits& limits = {});
 
+/// The same with a text on its standard input, which is empty otherwise.
+Outcome run_with_input(const std::vector<std::string>& arguments, const std::string& input);
+
 /// Starts it in the background and returns its process id; finish with `wait_for`.
 pid_t start(const std::vector<std::string>& arguments);
 int wait_for(pid_t process);
