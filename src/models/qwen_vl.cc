@@ -87,14 +87,15 @@ nn::AttentionSpec attention(const Config& config, std::int64_t hidden_size, std:
 
 // What both towers share; the blocks are each one's own.
 nn::VisionSpec tower(const Config& config, std::string class_name, std::int64_t hidden_size,
-                     const nn::BlockSpec& block) {
-  const std::int64_t depth = config.num_layers("depth", 32);
+                     const nn::BlockSpec& block, std::int64_t default_depth = 32,
+                     std::int64_t default_patch_size = 14) {
+  const std::int64_t depth = config.num_layers("depth", default_depth);
   nn::VisionSpec vision{.path = "model.visual",
                         .class_name = std::move(class_name),
                         .input = nn::PictureInput::kPatches,
                         .hidden_size = hidden_size,
                         .num_channels = config.size(config.spelling({"in_channels", "in_chans"}), 3),
-                        .patch_size = config.size("patch_size", 14),
+                        .patch_size = config.size("patch_size", default_patch_size),
                         .temporal_patch_size = config.size("temporal_patch_size", 2),
                         .patch_embedding = "patch_embed.proj",
                         .layers = "blocks",
@@ -202,7 +203,7 @@ nn::ModelSpec declare_qwen3_vl(const Config& config) {
                                     .activation = activation(vision, "hidden_act", "gelu_pytorch_tanh"),
                                     .up = {"linear_fc1", hidden_size, width, true},
                                     .down = {"linear_fc2", width, hidden_size, true}}};
-  nn::VisionSpec spec = tower(vision, "Qwen3VLVisionModel", hidden_size, block);
+  nn::VisionSpec spec = tower(vision, "Qwen3VLVisionModel", hidden_size, block, 27, 16);
   const std::int64_t positions = vision.size("num_position_embeddings", 2304);
   const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(positions))));
   vision.require(side * side == positions && side <= 4096, "num_position_embeddings",
