@@ -20,9 +20,13 @@ void DivergenceMeter::add(std::span<const float> base, std::span<const float> mo
   double kl = 0;
   for (std::size_t i = 0; i < base.size(); ++i) {
     const double log_p = base[i] - base_norm;
+    if (log_p == -INFINITY) continue;  // p log p is 0 there
     kl += std::exp(log_p) * (log_p - (model[i] - model_norm));
   }
-  values_.push_back(kl);
+  FARTHING_REQUIRE(std::isfinite(kl), Code::kNumeric,
+                   "the distance between the two models' logits is not finite",
+                   {{"position", values_.size()}}, "check both checkpoints with: farthing verify DIR");
+  values_.push_back(std::max(kl, 0.0));  // rounding may leave it just below
   agreements_ += base_largest == model_largest;
 }
 

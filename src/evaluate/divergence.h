@@ -16,7 +16,8 @@ struct Divergence {
 
 class DivergenceMeter {
  public:
-  /// Adds one position. Both rows are logits over the same vocabulary.
+  /// Adds one position. Both rows are logits over the same vocabulary. Throws kInvalidArgument when they
+  /// differ in length, kNumeric when their distance is not finite.
   void add(std::span<const float> base, std::span<const float> model);
   Divergence result() const;
 

@@ -53,7 +53,16 @@ double score_window(models::Model& model, models::Model* base, std::span<const s
 Perplexity measure_perplexity(models::Model& model, models::Model* base, std::span<const std::int32_t> ids,
                               const PerplexityOptions& options, ThreadPool& pool, Reporter& reporter,
                               const CancelToken& cancel) {
-  const std::int64_t limit = model.spec().decoder.max_position_embeddings;
+  std::int64_t limit = model.spec().decoder.max_position_embeddings;
+  if (base) {
+    const nn::DecoderSpec &decoder = model.spec().decoder, &other = base->spec().decoder;
+    FARTHING_REQUIRE(other.vocab_size == decoder.vocab_size, Code::kInvalidArgument,
+                     "the two models have different vocabularies",
+                     {{"base", other.vocab_size}, {"model", decoder.vocab_size}},
+                     "give --base the model that was quantized");
+    if (other.max_position_embeddings > 0)
+      limit = limit > 0 ? std::min(limit, other.max_position_embeddings) : other.max_position_embeddings;
+  }
   FARTHING_REQUIRE(options.window >= 2, Code::kInvalidArgument, "a window needs at least two tokens",
                    {{"window", options.window}});
   FARTHING_REQUIRE(limit <= 0 || options.window <= limit, Code::kInvalidArgument,
