@@ -37,7 +37,9 @@ std::vector<generate::Generation> answer(models::Model& model, std::span<const m
                                          ThreadPool& pool, const CancelToken& cancel) {
   const generate::GenerationOptions options{.max_tokens = max_tokens,
                                             .end_of_sequence_ids = processor.end_of_sequence_ids()};
-  return generate::generate(model, prompts, options, pool, cancel);
+  auto answers = generate::generate(model, prompts, options, pool, cancel);
+  cancel.check();  // answers that were cut short are no answers
+  return answers;
 }
 
 }  // namespace
@@ -47,6 +49,8 @@ std::vector<LabelledImage> read_labelled_images(const fs::path& directory) {
                    {{"folder", directory.string()}});
   Json answers = Json::object();
   if (fs::exists(directory / "answers.json")) answers = read_json(directory / "answers.json");
+  FARTHING_REQUIRE(answers.is_object(), Code::kCorruptData, "answers.json does not map labels to texts",
+                   {{"file", (directory / "answers.json").string()}}, R"(write it like {"cat": "a cat"})");
   std::vector<LabelledImage> images;
   for (const auto& entry : fs::directory_iterator(directory)) {
     static constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".bmp", ".webp"};
@@ -57,7 +61,10 @@ std::vector<LabelledImage> read_labelled_images(const fs::path& directory) {
     if (std::find(kExtensions.begin(), kExtensions.end(), extension) == kExtensions.end()) continue;
     LabelledImage image{
         .file = entry.path(), .label = stem.substr(0, dash), .expected = stem.substr(0, dash)};
-    if (const auto text = answers.find(image.label); text != answers.end() && text->is_string()) {
+    if (const auto text = answers.find(image.label); text != answers.end()) {
+      FARTHING_REQUIRE(text->is_string() && !text->get_ref<const std::string&>().empty(), Code::kCorruptData,
+                       "the answer to a label must be a text",
+                       {{"file", (directory / "answers.json").string()}, {"label", image.label}});
       image.expected = *text;
       image.whole_text = true;
     }
