@@ -14,7 +14,7 @@ class Journal {
  public:
   /// Opens `directory`/journal.json, or starts an empty one. `fingerprint` says what the run depends on:
   /// source, plan, calibration, version. Throws kInvalidArgument when the journal there belongs to another
-  /// run.
+  /// run, kCorruptData when it cannot be read.
   Journal(std::filesystem::path directory, std::string fingerprint);
 
   /// Whether block `name` is finished, and what was noted for it.

@@ -60,15 +60,14 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
   const Tensor* hessian = nullptr;
   try {
     const scheme::ObserverOptions observer{.model_dtype = linear.scale_dtype};
-    if (linear.method == plan::Method::kGptq) {
+    const bool is_gptq = linear.method == plan::Method::kGptq;
+    if (is_gptq) hessian = &hessians_->hessian(path);
+    if (is_gptq && hessian->defined()) {
       const methods::GptqOptions options{.block_size = linear.gptq.block_size,
                                          .dampening_frac = linear.gptq.dampening_frac,
                                          .group_aware_order = linear.gptq.group_aware_order,
                                          .refresh_scales = linear.gptq.refresh_scales,
                                          .observer = observer};
-      hessian = &hessians_->hessian(path);
-      FARTHING_REQUIRE(hessian->defined(), Code::kNumeric, "no calibration token reached this linear",
-                       {{"samples", hessians_->tokens(path)}});
       const std::int64_t grouped = options.group_aware_order ? args.group_size.value_or(-1) : 0;
       const std::string key = fmt::format("{} {} {} {}", hessians_->group_of(path),
                                           static_cast<int>(args.actorder), options.dampening_frac, grouped);
@@ -86,6 +85,11 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
         hessian = nullptr;
       }
     } else {
+      if (is_gptq) {  // an expert that the router never chose
+        done.deviations.emplace_back("no calibration token reached it, so it was rounded to nearest");
+        done.result.method = "rtn";
+        hessian = nullptr;
+      }
       done.weight = methods::rtn(weight, args, observer, pool_);
     }
   } catch (const Error& error) {
