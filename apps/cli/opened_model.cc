@@ -10,11 +10,14 @@ models::PromptProcessor OpenedModel::prompts() const {
 
 OpenedModel open_model(App& app, const std::string& argument, models::WeightForm form) {
   kernels::parse_device(app.device());
-  const std::filesystem::path directory = checkpoint::find_model(argument);
-  const std::filesystem::path plain = std::filesystem::weakly_canonical(directory);
+  const std::filesystem::path found = checkpoint::find_model(argument);
+  // What is not in a weight file itself lies beside it.
+  const std::filesystem::path directory =
+      std::filesystem::is_directory(found) ? found : std::filesystem::absolute(found).parent_path();
+  const std::filesystem::path plain = std::filesystem::weakly_canonical(found);
   return {.directory = directory,
           .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
-          .model = models::Model::open(directory, form)};
+          .model = models::Model::open(found, form)};
 }
 
 }  // namespace farthing::cli

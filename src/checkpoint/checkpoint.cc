@@ -7,6 +7,7 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "checkpoint/container.h"
+#include "checkpoint/gguf/gguf.h"
 #include "checkpoint/strided.h"
 #include "checkpoint/weight_files.h"
 
@@ -104,6 +105,8 @@ Checkpoint Checkpoint::open(const fs::path& path) {
       if (lives_in(file_name, info, weights)) tensors.push_back(std::move(info));
     }
     if (mappings.empty()) checkpoint.metadata_ = std::move(container.metadata);
+    if (!container.config.is_null())
+      checkpoint.config_ = std::make_shared<const Json>(std::move(container.config));
     mappings.emplace(file.native(), mapping);
   }
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -133,6 +136,11 @@ Tensor Checkpoint::read(std::string_view name) const {
   const TensorInfo& info = at(name);
   const std::shared_ptr<const MappedFile>& mapping = mapping_of(info);
   const auto stored = mapping->bytes().subspan(info.offset);
+  if (info.is_encoded()) {
+    Tensor decoded = gguf::read_tensor(stored, info);
+    mapping->release(info.offset, info.stored_bytes);
+    return decoded;
+  }
   if (info.strides.empty() && info.offset % element_bytes(info.dtype) == 0) {
     return Tensor::view(info.dtype, info.shape, stored.first(info.num_bytes), mapping);
   }
@@ -153,6 +161,15 @@ void Checkpoint::release(std::string_view name) const {
 
 void Checkpoint::stream(std::string_view name, const ByteSink& sink) const {
   const TensorInfo& info = at(name);
+  if (info.is_encoded()) {
+    const Tensor decoded = read(name);
+    for (std::span<const std::byte> rest = decoded.bytes(); !rest.empty();) {
+      const std::size_t count = std::min<std::size_t>(rest.size(), kPieceBytes);
+      sink(rest.first(count));
+      rest = rest.subspan(count);
+    }
+    return;
+  }
   const PositionalFile file(info.file, PositionalFile::Mode::kRead);
   std::vector<std::byte> buffer(std::min(info.num_bytes, kPieceBytes));
   for (std::uint64_t done = 0; done < info.num_bytes; done += buffer.size()) {
@@ -171,12 +188,14 @@ std::uint64_t Checkpoint::total_bytes() const {
   std::set<std::pair<std::string_view, std::uint64_t>> seen;
   std::uint64_t total = 0;
   for (const TensorInfo& info : *tensors_) {
-    if (info.num_bytes > 0 && seen.emplace(info.file.native(), info.offset).second) total += info.num_bytes;
+    if (info.num_bytes > 0 && seen.emplace(info.file.native(), info.offset).second)
+      total += info.is_encoded() ? info.stored_bytes : info.num_bytes;
   }
   return total;
 }
 
 Json Checkpoint::config() const {
+  if (config_) return *config_;
   const fs::path file = directory_ / "config.json";
   return path_exists(file) ? read_json(file) : Json::object();
 }

@@ -1,6 +1,6 @@
-// A model's weights as users have them: safetensors (single, sharded, any name) or PyTorch .bin (zip or
-// legacy pickle, single or sharded). Opening reads headers only; bytes are touched when a tensor is asked
-// for.
+// A model's weights as users have them: safetensors (single, sharded, any name), PyTorch .bin (zip or
+// legacy pickle, single or sharded) or GGUF. Opening reads headers only; bytes are touched when a tensor is
+// asked for.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +29,12 @@ struct TensorInfo {
   std::uint64_t offset = 0;     // absolute, of the first element, in bytes
   std::uint64_t num_bytes = 0;  // of the dense tensor
   Shape strides;                // in elements; empty when dense (always so in safetensors)
+  // GGUF only. What is read is decoded: plain floats, in the order of rows that others have.
+  std::uint32_t block_type = 0;        // ggml's number of the block format; 0: plain numbers
+  std::uint64_t stored_bytes = 0;      // in the file
+  std::int64_t interleaved_heads = 0;  // heads whose rows are put back in order; 0: they are
+
+  bool is_encoded() const { return block_type != 0 || interleaved_heads != 0; }
 };
 
 /// Takes consecutive pieces of a tensor's bytes.
@@ -80,7 +86,8 @@ class Checkpoint {
   /// `__metadata__` of the first safetensors file; empty for .bin files.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  /// config.json, parsed anew at each call; an empty object when there is none.
+  /// config.json, parsed anew at each call; an empty object when there is none. For a GGUF file, what its
+  /// metadata says.
   Json config() const;
 
  private:
@@ -95,6 +102,7 @@ class Checkpoint {
   std::map<std::string, std::string> metadata_;
   std::shared_ptr<const std::vector<TensorInfo>> tensors_;
   std::shared_ptr<const MappedFiles> mappings_;  // by path
+  std::shared_ptr<const Json> config_;           // of a GGUF file; null for all others
 };
 
 /// Returns what the MODEL argument of the command line means: an existing folder or file, else `org/name` or

@@ -15,7 +15,8 @@ namespace farthing::checkpoint {
 /// What the header of one weight file says.
 struct Container {
   std::vector<TensorInfo> tensors;              // in the order of the file
-  std::map<std::string, std::string> metadata;  // safetensors' `__metadata__`
+  std::map<std::string, std::string> metadata;  // safetensors' `__metadata__`, the texts of GGUF's
+  Json config;                                  // GGUF: what config.json would say; null for all others
 };
 
 /// Lists the tensors of a mapped file without touching their data. `file` is what infos and errors name.

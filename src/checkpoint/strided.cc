@@ -32,6 +32,7 @@ void gather_elements(const std::byte* base, const TensorInfo& info, std::uint64_
 }  // namespace
 
 std::uint64_t extent_bytes(const TensorInfo& info) {
+  if (info.is_encoded()) return info.stored_bytes;
   if (info.strides.empty()) return info.num_bytes;
   std::int64_t last = 0;
   for (std::size_t axis = 0; axis < info.shape.size(); ++axis)

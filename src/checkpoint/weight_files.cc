@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kForms =
     "looked for model.safetensors, model.safetensors.index.json, gptq_model*.safetensors, pytorch_model.bin, "
-    "pytorch_model.bin.index.json, other *.safetensors, one *.bin/*.pt/*.pth";
+    "pytorch_model.bin.index.json, other *.safetensors, one *.bin/*.pt/*.pth, one *.gguf";
 constexpr const char* kSafetensorsIndex = ".safetensors.index.json";
 constexpr std::size_t kMaxListed = 12;
 
@@ -139,6 +139,8 @@ WeightFiles find_weight_files(const fs::path& directory) {
            !is_training_state(name);
   });
   if (torch.size() == 1) return all_of(directory, torch);
+  const Names gguf = between("", ".gguf");
+  if (gguf.size() == 1) return all_of(directory, gguf);
   throw_no_weights(directory, names);
 }
 

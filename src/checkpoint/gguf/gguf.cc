@@ -1,0 +1,266 @@
+#include "checkpoint/gguf/gguf.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "checkpoint/byte_reader.h"
+#include "checkpoint/gguf/blocks.h"
+#include "checkpoint/gguf/model.h"
+
+namespace farthing::checkpoint::gguf {
+namespace {
+
+constexpr std::string_view kMagic = "GGUF";
+constexpr std::uint32_t kOldestVersion = 2, kNewestVersion = 3;
+constexpr std::uint64_t kDefaultAlignment = 32, kLargestAlignment = 1 << 20;
+constexpr std::uint64_t kLongestName = 65535;
+constexpr std::uint32_t kMaxDimensions = 4;
+
+// Types of which an element is an ordinary number.
+struct PlainType {
+  std::uint32_t id;
+  DType dtype;
+};
+constexpr PlainType kPlainTypes[] = {{0, DType::kF32},  {1, DType::kF16},  {24, DType::kI8},
+                                     {25, DType::kI16}, {26, DType::kI32}, {27, DType::kI64},
+                                     {28, DType::kF64}, {30, DType::kBF16}};
+
+enum class ValueType : std::uint32_t {
+  kU8,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kF32,
+  kBool,
+  kString,
+  kArray,
+  kU64,
+  kI64,
+  kF64
+};
+
+class HeaderReader {
+ public:
+  HeaderReader(std::span<const std::byte> bytes, std::string file) : in_(bytes, std::move(file)) {}
+
+  Container read() {
+    in_.skip(kMagic.size());
+    const auto version = in_.number<std::uint32_t>();
+    FARTHING_REQUIRE(version >= kOldestVersion && version <= kNewestVersion, Code::kUnsupported,
+                     "this version of GGUF is not read", {{"file", in_.file()}, {"version", version}},
+                     "versions 2 and 3 in little-endian order are");
+    const auto num_tensors = in_.number<std::uint64_t>(), num_values = in_.number<std::uint64_t>();
+    require_count(num_tensors, "tensors");
+    require_count(num_values, "metadata values");
+    for (std::uint64_t i = 0; i < num_values; ++i) {
+      std::string key = text(kLongestName);
+      metadata_[std::move(key)] = value(static_cast<ValueType>(in_.number<std::uint32_t>()));
+    }
+    for (std::uint64_t i = 0; i < num_tensors; ++i) read_tensor_info();
+    place_tensors();
+    return finish();
+  }
+
+ private:
+  [[noreturn]] void refuse(std::string_view problem, std::string_view name) const {
+    throw Error(Code::kCorruptData, std::string(problem), {{"file", in_.file()}, {"at", printable(name)}},
+                "it may be truncated; fetch it again");
+  }
+
+  // Every entry takes some bytes, so that a count that lies cannot make the reader run long.
+  void require_count(std::uint64_t count, std::string_view what) const {
+    if (count > in_.remaining()) refuse("a count is larger than the file", what);
+  }
+
+  std::string text(std::uint64_t longest) {
+    const auto length = in_.number<std::uint64_t>();
+    if (length > longest) refuse("a name is too long", std::to_string(length));
+    return std::string(in_.take(length));
+  }
+
+  // Arrays are kept only where a config needs them: those of a vocabulary are long.
+  Json value(ValueType type, int depth = 0) {
+    switch (type) {
+      case ValueType::kU8:
+        return in_.number<std::uint8_t>();
+      case ValueType::kI8:
+        return in_.number<std::int8_t>();
+      case ValueType::kU16:
+        return in_.number<std::uint16_t>();
+      case ValueType::kI16:
+        return in_.number<std::int16_t>();
+      case ValueType::kU32:
+        return in_.number<std::uint32_t>();
+      case ValueType::kI32:
+        return in_.number<std::int32_t>();
+      case ValueType::kU64:
+        return in_.number<std::uint64_t>();
+      case ValueType::kI64:
+        return in_.number<std::int64_t>();
+      case ValueType::kF32:
+        return in_.number<float>();
+      case ValueType::kF64:
+        return in_.number<double>();
+      case ValueType::kBool:
+        return in_.number<std::uint8_t>() != 0;
+      case ValueType::kString:
+        return printable_or_raw(text(in_.remaining()));
+      case ValueType::kArray: {
+        if (depth > 1) refuse("arrays are nested too deeply", "metadata");
+        const auto element = static_cast<ValueType>(in_.number<std::uint32_t>());
+        const auto count = in_.number<std::uint64_t>();
+        require_count(count, "elements of an array");
+        for (std::uint64_t i = 0; i < count; ++i) value(element, depth + 1);
+        return nullptr;
+      }
+    }
+    refuse("a metadata value has an unknown type", std::to_string(static_cast<std::uint32_t>(type)));
+  }
+
+  // Text goes into a config, which must be UTF-8.
+  static std::string printable_or_raw(std::string text) {
+    return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace).size() == text.size() + 2
+               ? text
+               : printable(text);
+  }
+
+  void read_tensor_info() {
+    const std::string name = text(kLongestName);
+    const auto rank = in_.number<std::uint32_t>();
+    if (rank == 0 || rank > kMaxDimensions) refuse("a tensor has an impossible number of dimensions", name);
+    TensorInfo info{.name = name};
+    info.shape.resize(rank);
+    for (std::uint32_t axis = 0; axis < rank; ++axis) {  // the fastest one first
+      const auto size = in_.number<std::uint64_t>();
+      if (size > std::uint64_t{1} << 48) refuse("a tensor has an impossible shape", name);
+      info.shape[rank - 1 - axis] = static_cast<std::int64_t>(size);
+    }
+    set_type(info, in_.number<std::uint32_t>());
+    info.offset = in_.number<std::uint64_t>();  // in the data section, for now
+    tensors_.push_back(std::move(info));
+  }
+
+  void set_type(TensorInfo& info, std::uint32_t id) const {
+    for (const PlainType& plain : kPlainTypes) {
+      if (plain.id != id) continue;
+      info.dtype = plain.dtype;
+      info.num_bytes = tensor_bytes(plain.dtype, info.shape);
+      info.stored_bytes = info.num_bytes;
+      return;
+    }
+    const BlockType* type = find_block_type(id);
+    FARTHING_REQUIRE(type != nullptr, Code::kUnsupported, "a tensor has an unknown type",
+                     {{"file", in_.file()}, {"tensor", printable(info.name)}, {"type", id}});
+    if (info.shape.back() % type->values != 0) refuse("a tensor's rows do not hold whole blocks", info.name);
+    info.dtype = DType::kF32;
+    info.block_type = id;
+    info.num_bytes = tensor_bytes(DType::kF32, info.shape);
+    info.stored_bytes = static_cast<std::uint64_t>(num_elements(info.shape) / type->values) *
+                        static_cast<std::uint64_t>(type->bytes);
+  }
+
+  void place_tensors() {
+    std::uint64_t alignment = kDefaultAlignment;
+    if (const auto found = metadata_.find("general.alignment"); found != metadata_.end()) {
+      if (!found->is_number_unsigned() || *found == 0 || *found > kLargestAlignment)
+        refuse("the alignment is impossible", "general.alignment");
+      alignment = found->get<std::uint64_t>();
+    }
+    const std::uint64_t start = (in_.position() + alignment - 1) / alignment * alignment;
+    const std::uint64_t end = in_.position() + in_.remaining();
+    for (TensorInfo& info : tensors_) {
+      const std::uint64_t room = end > start ? end - start : 0;
+      if (info.offset % alignment != 0 || info.offset > room || info.stored_bytes > room - info.offset)
+        refuse("a tensor lies outside of the file", info.name);
+      info.offset += start;
+      info.file = in_.file();
+    }
+  }
+
+  Container finish() {
+    Container container;
+    ModelFacts facts;
+    for (TensorInfo& info : tensors_) {
+      const std::string original = info.name;
+      if (original == "token_embd.weight") facts.vocab_size = info.shape.front();
+      facts.has_head = facts.has_head || original == "output.weight";
+      facts.has_attention_bias = facts.has_attention_bias || original.ends_with(".attn_q.bias");
+      if (original == "rope_freqs.weight" && info.dtype == DType::kF32 && info.block_type == 0)
+        facts.largest_rope_factor = largest_value(info);
+      const std::optional<std::string> name = tensor_name(original);
+      if (!name) continue;
+      info.name = *name;
+      info.interleaved_heads = interleaved_heads(metadata_, original);
+      const bool divides =
+          info.interleaved_heads == 0 || info.shape.front() % (2 * info.interleaved_heads) == 0;
+      if (!divides) refuse("a tensor's rows are not those of its heads", original);
+      container.tensors.push_back(std::move(info));
+    }
+    container.config = model_config(metadata_, facts, in_.file());
+    for (const auto& [key, value] : metadata_.items()) {
+      if (value.is_string()) container.metadata.emplace(key, value.get<std::string>());
+    }
+    return container;
+  }
+
+  float largest_value(const TensorInfo& info) {
+    ByteReader values = in_;
+    values.seek(info.offset);
+    float largest = 0;
+    for (std::int64_t i = 0; i < num_elements(info.shape); ++i)
+      largest = std::max(largest, values.number<float>());
+    return std::isfinite(largest) ? largest : 0;
+  }
+
+  ByteReader in_;
+  Json metadata_ = Json::object();
+  std::vector<TensorInfo> tensors_;
+};
+
+// Rows 2j and 2j + 1 of a head become its rows j and j + half: adjacent pairs that rotate together become
+// halves.
+Tensor separate_heads(const Tensor& tensor, std::int64_t heads) {
+  const std::int64_t rows = tensor.dim(0), per_head = rows / heads, half = per_head / 2;
+  const std::size_t row_bytes = rows > 0 ? tensor.num_bytes() / static_cast<std::size_t>(rows) : 0;
+  Tensor result = Tensor::empty(tensor.dtype(), tensor.shape());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t head = row / per_head, within = row % per_head;
+    const std::int64_t from = head * per_head + within % half * 2 + within / half;
+    std::memcpy(result.mutable_bytes().data() + static_cast<std::size_t>(row) * row_bytes,
+                tensor.bytes().data() + static_cast<std::size_t>(from) * row_bytes, row_bytes);
+  }
+  return result;
+}
+
+}  // namespace
+
+bool is_gguf(std::span<const std::byte> bytes) {
+  return bytes.size() >= kMagic.size() && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
+}
+
+Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file) {
+  return HeaderReader(bytes, file.string()).read();
+}
+
+Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info) {
+  Tensor tensor = Tensor::empty(info.dtype, info.shape);
+  if (info.block_type == 0) {
+    std::memcpy(tensor.mutable_bytes().data(), stored.data(), info.num_bytes);
+  } else {
+    const BlockType& type = *find_block_type(info.block_type);
+    FARTHING_REQUIRE(type.decode != nullptr, Code::kUnsupported, "this type of GGUF blocks is not decoded",
+                     {{"file", info.file.string()}, {"tensor", info.name}, {"type", type.name}},
+                     "use a file with Q2_K to Q8_0 or IQ4 weights");
+    const auto* block = reinterpret_cast<const std::uint8_t*>(stored.data());
+    float* values = tensor.mutable_data<float>();
+    for (std::int64_t i = 0; i < tensor.numel(); i += type.values, block += type.bytes)
+      type.decode(block, values + i);
+  }
+  return info.interleaved_heads > 0 ? separate_heads(tensor, info.interleaved_heads) : tensor;
+}
+
+}  // namespace farthing::checkpoint::gguf

@@ -1,0 +1,23 @@
+// GGUF, the container of llama.cpp: metadata, tensors in blocks, names of its own. Tensors come out under the
+// names, with the shapes and in the order of rows that Hugging Face checkpoints have, as plain floats.
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+#include "checkpoint/container.h"
+
+namespace farthing::checkpoint::gguf {
+
+bool is_gguf(std::span<const std::byte> bytes);
+
+/// Lists the tensors and writes the config.json that belongs to them. Throws kCorruptData naming file and key
+/// or tensor for contents that contradict each other, kUnsupported for other versions and architectures.
+Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file);
+
+/// Decodes a tensor that lies in blocks or with interleaved rows; `stored` begins at its first byte. Throws
+/// kUnsupported for types whose codebooks are not known here.
+Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info);
+
+}  // namespace farthing::checkpoint::gguf
