@@ -17,6 +17,7 @@ constexpr std::uint32_t kOldestVersion = 2, kNewestVersion = 3;
 constexpr std::uint64_t kDefaultAlignment = 32, kLargestAlignment = 1 << 20;
 constexpr std::uint64_t kLongestName = 65535;
 constexpr std::uint32_t kMaxDimensions = 4;
+constexpr double kMostElements = 281474976710656;  // 2^48
 
 // Types of which an element is an ordinary number.
 struct PlainType {
@@ -134,9 +135,11 @@ class HeaderReader {
     if (rank == 0 || rank > kMaxDimensions) refuse("a tensor has an impossible number of dimensions", name);
     TensorInfo info{.name = name};
     info.shape.resize(rank);
+    double elements = 1;
     for (std::uint32_t axis = 0; axis < rank; ++axis) {  // the fastest one first
       const auto size = in_.number<std::uint64_t>();
-      if (size > std::uint64_t{1} << 48) refuse("a tensor has an impossible shape", name);
+      elements *= static_cast<double>(size);
+      if (elements > kMostElements) refuse("a tensor has an impossible shape", name);
       info.shape[rank - 1 - axis] = static_cast<std::int64_t>(size);
     }
     set_type(info, in_.number<std::uint32_t>());
