@@ -10,21 +10,15 @@ HessianCollector::HessianCollector(std::set<std::string> paths, std::int64_t num
       factor_(2.0f / static_cast<float>(std::max<std::int64_t>(1, num_sequences))),
       pool_(pool) {}
 
-nn::InputObserver HessianCollector::observer() {
-  return [this](std::span<nn::Linear* const> linears, const float* x, std::int64_t rows) {
-    const std::string* group = nullptr;
-    for (const nn::Linear* linear : linears) {
-      if (!paths_.contains(linear->path())) continue;
-      if (group == nullptr) group = &linear->path();
-      group_of_.try_emplace(linear->path(), *group);
-    }
-    if (group != nullptr) add_to(sums_[group_of_.at(*group)], x, rows, linears.front()->in_features());
-  };
-}
-
-void HessianCollector::add(const std::string& path, const float* x, std::int64_t rows, std::int64_t columns) {
-  group_of_.try_emplace(path, path);
-  add_to(sums_[path], x, rows, columns);
+void HessianCollector::inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
+                              std::int64_t columns) {
+  const std::string* group = nullptr;
+  for (const std::string& path : paths) {
+    if (!paths_.contains(path)) continue;
+    if (group == nullptr) group = &path;
+    group_of_.try_emplace(path, *group);
+  }
+  if (group != nullptr) add_to(sums_[group_of_.at(*group)], x, rows, columns);
 }
 
 void HessianCollector::add_to(Sum& sum, const float* x, std::int64_t rows, std::int64_t columns) {

@@ -6,20 +6,17 @@
 #include <set>
 #include <string>
 
-#include "nn/block.h"
+#include "calibrate/listener.h"
 
 namespace farthing::calibrate {
 
-class HessianCollector {
+class HessianCollector : public Listener {
  public:
   /// Listens for the linears at `paths` (canonical); others pass by. `num_sequences` is N.
   HessianCollector(std::set<std::string> paths, std::int64_t num_sequences, ThreadPool& pool);
 
-  /// To be handed to a forward pass. Lives no longer than the collector.
-  nn::InputObserver observer();
-
-  /// Adds rows seen by one linear (the head, which no block watches).
-  void add(const std::string& path, const float* x, std::int64_t rows, std::int64_t columns);
+  void inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
+              std::int64_t columns) override;
 
   /// Returns the symmetric matrix [K, K] of the linear's input group, or an undefined tensor when it saw no
   /// token.

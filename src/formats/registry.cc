@@ -139,6 +139,19 @@ QuantizedMatrix DenseReader::read(std::string_view module) const {
   FARTHING_CHECK(false, "{} is not quantized", module);
 }
 
+std::vector<std::pair<std::string, Tensor>> WeightWriter::encode_activation(
+    const std::string& module, scheme::ActivationSite, const scheme::ActivationQuantization&, DType) const {
+  throw Error(Code::kUnsupported, "the format has no quantized activations",
+              {{"format", name()}, {"module", module}}, "use --format compressed-tensors");
+}
+
+std::vector<checkpoint::TensorPlan> WeightWriter::plan_cache(const std::string& attention,
+                                                             const scheme::QuantizationArgs&, std::int64_t,
+                                                             DType) const {
+  throw Error(Code::kUnsupported, "the format has no quantized cache",
+              {{"format", name()}, {"module", attention}}, "use --format compressed-tensors");
+}
+
 std::unique_ptr<WeightReader> detect(const Checkpoint& checkpoint, const Json& config,
                                      OtherSpelling other_spelling) {
   const Json* block = quantization_block(config);

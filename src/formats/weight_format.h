@@ -15,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/writer.h"
+#include "scheme/activation.h"
 #include "scheme/scheme.h"
 #include "scheme/target.h"
 #include "tensor/quantized_matrix.h"
@@ -50,6 +51,15 @@ class WeightReader {
   /// Returns the module's weight. Throws kNotFound, kCorruptData or kUnsupported naming file and tensor when
   /// tensors are missing or contradict each other or the config.
   virtual QuantizedMatrix read(std::string_view module) const = 0;
+
+  /// Returns how activations at a quantized linear, or keys and values of the attention at path `module`, are
+  /// quantized at run time; nothing where they are not.
+  virtual std::optional<scheme::ActivationQuantization> activation(std::string_view module,
+                                                                   scheme::ActivationSite site) const {
+    (void)module;
+    (void)site;
+    return {};
+  }
 };
 
 /// Gives the other spelling of a module's path, so that patterns in either one fit; see scheme::ModuleNames.
@@ -98,6 +108,17 @@ class WeightWriter {
                                                              const scheme::Scheme& scheme,
                                                              const QuantizedMatrix& weight,
                                                              ThreadPool& pool) const = 0;
+
+  /// Returns the tensors that hold the calibrated numbers of a linear's inputs or of an attention's keys or
+  /// values; none where scales are found at run time. Throws kUnsupported where the format has no place.
+  virtual std::vector<std::pair<std::string, Tensor>> encode_activation(
+      const std::string& module, scheme::ActivationSite site,
+      const scheme::ActivationQuantization& quantization, DType model_dtype) const;
+
+  /// The same before any work, for keys and values of an attention; plan_tensors has those of a linear.
+  virtual std::vector<checkpoint::TensorPlan> plan_cache(const std::string& attention,
+                                                         const scheme::QuantizationArgs& args,
+                                                         std::int64_t num_heads, DType model_dtype) const;
 
   /// Returns the `quantization_config` block of config.json.
   virtual Json quantization_config(const ModelQuantization& model) const = 0;

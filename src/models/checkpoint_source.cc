@@ -109,6 +109,11 @@ std::variant<Tensor, QuantizedMatrix> CheckpointSource::linear_weight(std::strin
   return index_->transposed.contains(module) ? transpose(weight) : weight;
 }
 
+std::optional<scheme::ActivationQuantization> CheckpointSource::activation(
+    std::string_view module, scheme::ActivationSite site) const {
+  return index_->reader->activation(file_name(module), site);
+}
+
 void CheckpointSource::release(std::string_view prefix) const {
   const std::string below = std::string(prefix) + ".";
   for (auto at = index_->file_names.lower_bound(below);

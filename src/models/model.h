@@ -15,11 +15,11 @@
 
 namespace farthing::models {
 
-/// Weights of a checkpoint under canonical names, in any of its spellings and formats.
 /// How quantized weights come out of a checkpoint. kRounded: where the format's own loader forms the values
 /// in 16 bits, they come as those 16-bit values, which take more memory and are what its logits were made of.
 enum class WeightForm : std::uint8_t { kAsStored, kRounded };
 
+/// Weights of a checkpoint under canonical names, in any of its spellings and formats.
 class CheckpointSource : public nn::WeightSource {
  public:
   CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint> checkpoint, const nn::ModelSpec& spec,
@@ -28,6 +28,8 @@ class CheckpointSource : public nn::WeightSource {
   bool has(std::string_view tensor) const override;
   Tensor tensor(std::string_view name) const override;
   std::variant<Tensor, QuantizedMatrix> linear_weight(std::string_view module) const override;
+  std::optional<scheme::ActivationQuantization> activation(std::string_view module,
+                                                           scheme::ActivationSite site) const override;
   void release(std::string_view prefix) const override;
   /// The file's own spelling of a canonical tensor or module name.
   std::string file_name(std::string_view canonical) const;

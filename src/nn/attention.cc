@@ -45,8 +45,8 @@ std::vector<Linear*> pointers(std::vector<Linear>& linears) {
 
 Attention::Attention(const AttentionSpec& spec, const std::string& parent, std::int64_t layer,
                      const WeightSource& source)
-    : spec_(spec), layer_(layer) {
-  const std::string path = join(parent, spec.name);
+    : spec_(spec), path_(join(parent, spec.name)), layer_(layer) {
+  const std::string& path = path_;
   for (const LinearSpec& input : spec.inputs) inputs_.emplace_back(input, join(path, input.name), source);
   output_ = Linear(spec.output, join(path, spec.output.name), source);
   if (spec.norm_per_head_weight) {
@@ -60,6 +60,8 @@ Attention::Attention(const AttentionSpec& spec, const std::string& parent, std::
   query_norm_ =
       Norm(spec.norm_per_head_weight ? without_weight(spec.query_norm) : spec.query_norm, path, source);
   key_norm_ = Norm(spec.norm_per_head_weight ? without_weight(spec.key_norm) : spec.key_norm, path, source);
+  key_quantization_ = source.activation(path, scheme::ActivationSite::kKeys);
+  value_quantization_ = source.activation(path, scheme::ActivationSite::kValues);
   if (spec.alibi_scale != 0.0f) alibi_slopes_ = alibi_slopes(spec.num_heads, spec.alibi_scale);
 }
 
@@ -69,6 +71,7 @@ void Attention::forward(const float* x, float* y, const ForwardContext& context)
   normalize_heads(query_norm_, query_head_weights_, heads.query, rows, spec_.num_heads, context.pool);
   normalize_heads(key_norm_, key_head_weights_, heads.key, rows, spec_.num_key_value_heads, context.pool);
   if (spec_.rope) rotate(heads, context);
+  quantize_keys_and_values(heads, context);
   float* attended = context.scratch->floats(Scratch::kAttended, rows * spec_.num_heads * spec_.head_dim);
   attend(heads, attended, context);
   Linear* output = &output_;
@@ -148,6 +151,19 @@ void Attention::rotate(const Heads& heads, const ForwardContext& context) const 
   };
   turn(heads.query, heads.query_stride, spec_.num_heads);
   turn(heads.key, heads.key_stride, spec_.num_key_value_heads);
+}
+
+void Attention::quantize_keys_and_values(const Heads& heads, const ForwardContext& context) const {
+  const std::int64_t rows = context.batch.rows(), width = spec_.num_key_value_heads * spec_.head_dim;
+  if (context.cache_observer != nullptr && *context.cache_observer) {
+    (*context.cache_observer)({path_, heads.key, heads.value, heads.key_stride, heads.value_stride, rows,
+                               spec_.num_key_value_heads, spec_.head_dim});
+  }
+  const auto quantize = [&](const auto& quantization, float* x, std::int64_t stride) {
+    if (quantization) scheme::fake_quantize(*quantization, x, stride, rows, width, x, stride, context.pool);
+  };
+  quantize(key_quantization_, heads.key, heads.key_stride);
+  quantize(value_quantization_, heads.value, heads.value_stride);
 }
 
 void Attention::attend(const Heads& heads, float* out, const ForwardContext& context) const {

@@ -19,6 +19,13 @@ class Attention {
   /// y [rows, H] = attention(x [rows, H]). Needs context.scratch. x and y do not overlap.
   void forward(const float* x, float* y, const ForwardContext& context);
 
+  /// From now on keys and values are what a quantized cache would give back.
+  void set_cache_quantization(std::optional<scheme::ActivationQuantization> keys,
+                              std::optional<scheme::ActivationQuantization> values) {
+    key_quantization_ = std::move(keys);
+    value_quantization_ = std::move(values);
+  }
+
   /// q, k, v (or the fused one), o.
   void append_linears(std::vector<Linear*>& linears);
   std::size_t num_bytes() const;
@@ -35,15 +42,19 @@ class Attention {
   Heads split_groups(const float* fused, std::int64_t rows, const ForwardContext& context) const;
   void normalize_heads(const Norm& norm, const Tensor& head_weights, float* heads, std::int64_t rows,
                        std::int64_t num_heads, ThreadPool& pool) const;
+  /// Keys and values as a quantized cache holds them.
+  void quantize_keys_and_values(const Heads& heads, const ForwardContext& context) const;
   void rotate(const Heads& heads, const ForwardContext& context) const;
   void attend(const Heads& heads, float* out, const ForwardContext& context) const;
 
   AttentionSpec spec_;
+  std::string path_;
   std::int64_t layer_;
   std::vector<Linear> inputs_;
   Linear output_;
   Norm query_norm_, key_norm_;
   Tensor query_head_weights_, key_head_weights_;  // F32 [heads, D], with norm_per_head_weight
+  std::optional<scheme::ActivationQuantization> key_quantization_, value_quantization_;
   std::vector<float> alibi_slopes_;
 };
 

@@ -39,6 +39,8 @@ struct Block::Parts {
         attention_norm(spec.attention_norm, this->path, source),
         attention_output_norm(spec.attention_output_norm, this->path, source),
         mlp_norm(spec.mlp_norm, this->path, source),
+        attention_path(join(this->path, spec.attention.name)),
+        mlp_path(join(this->path, spec.moe ? spec.moe->name : spec.mlp.name)),
         mlp_output_norm(spec.mlp_output_norm, this->path, source),
         attention_scale(load_scale(spec.attention_scale, hidden_size, this->path, source)),
         mlp_scale(load_scale(spec.mlp_scale, hidden_size, this->path, source)) {
@@ -133,6 +135,8 @@ struct Block::Parts {
   std::optional<CrossAttention> cross_attention;
   Norm attention_output_norm;
   Norm mlp_norm;
+  std::string attention_path;
+  std::string mlp_path;  // of the mixture, where there is one
   std::optional<Mlp> mlp;
   std::optional<MixtureOfExperts> moe;
   Norm mlp_output_norm;
@@ -190,8 +194,8 @@ void Block::forward(float* hidden, const ForwardContext& context) {
   if (context.batch.rows() == 0 || !takes_part(context.batch)) return;
   parts_->add_span_features(hidden, context.batch);
   Scratch own;
-  const ForwardContext inner{context.pool, context.batch, context.observer,
-                             context.scratch != nullptr ? context.scratch : &own};
+  ForwardContext inner = context;
+  if (inner.scratch == nullptr) inner.scratch = &own;
   if (parts_->residual == Residual::kParallel) {
     parts_->forward_parallel(hidden, inner);
   } else {
@@ -201,6 +205,50 @@ void Block::forward(float* hidden, const ForwardContext& context) {
 
 bool Block::takes_part(const Batch& batch) const {
   return !parts_->cross_attention || !batch.picture_spans.empty();
+}
+
+Tensor Block::forward_module(const std::string& path, const Tensor& x, const ForwardContext& context) {
+  if (path == parts_->path) {
+    Tensor hidden = x.clone();
+    forward(hidden.mutable_data<float>(), context);
+    return hidden;
+  }
+  Scratch own;
+  ForwardContext inner = context;
+  if (inner.scratch == nullptr) inner.scratch = &own;
+  const std::int64_t rows = x.dim(0);
+  Tensor y = Tensor::empty(DType::kF32, {rows, parts_->hidden_size});
+  if (path == parts_->attention_path) {
+    parts_->attend(x.data<float>(), y.mutable_data<float>(), inner);
+    return y;
+  }
+  if (path == parts_->mlp_path) {
+    parts_->feed_forward(x.data<float>(), rows, y.mutable_data<float>(), inner);
+    return y;
+  }
+  if (Mlp* expert = parts_->moe ? parts_->moe->expert(path) : nullptr) {
+    expert->forward(x.data<float>(), rows, y.mutable_data<float>(), inner);
+    return y;
+  }
+  for (const Linear* linear : linears()) {
+    if (linear->path() != path) continue;
+    y = Tensor::empty(DType::kF32, {rows, linear->out_features()});
+    linear->forward(x.data<float>(), rows, y.mutable_data<float>(), context.pool);
+    return y;
+  }
+  FARTHING_CHECK(false, "{} is not in {}", path, parts_->path);
+}
+
+void Block::set_cache_quantization(std::optional<scheme::ActivationQuantization> keys,
+                                   std::optional<scheme::ActivationQuantization> values) {
+  if (parts_->attention) parts_->attention->set_cache_quantization(std::move(keys), std::move(values));
+}
+
+std::vector<std::string> Block::modules() const {
+  std::vector<std::string> result = {parts_->path, parts_->attention_path};
+  if (parts_->mlp_path != parts_->path) result.push_back(parts_->mlp_path);
+  if (parts_->moe) parts_->moe->append_expert_paths(result);
+  return result;
 }
 
 const std::string& Block::path() const {

@@ -27,7 +27,17 @@ class Block {
   /// hidden [rows, H], in place; unchanged if the block does not take part.
   void forward(float* hidden, const ForwardContext& context);
 
+  /// Runs one module of the block by its path (the attention, the MLP or mixture, an expert, a linear, or the
+  /// block itself) on rows as it would be given them, and returns its output [rows, width].
+  Tensor forward_module(const std::string& path, const Tensor& x, const ForwardContext& context);
+
+  /// From now on the attention's keys and values are what a quantized cache would give back.
+  void set_cache_quantization(std::optional<scheme::ActivationQuantization> keys,
+                              std::optional<scheme::ActivationQuantization> values);
+
   const std::string& path() const;
+  /// Paths of the modules that `forward_module` knows besides linears, outermost first.
+  std::vector<std::string> modules() const;
   /// Every linear, in the order in which they compute (q, k, v, o, gate, up, down).
   std::vector<Linear*> linears();
   std::size_t num_bytes() const;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 
 #include "nn/batch.h"
 #include "nn/linear.h"
@@ -15,11 +16,21 @@ namespace farthing::nn {
 using InputObserver =
     std::function<void(std::span<Linear* const> linears, const float* x, std::int64_t rows)>;
 
+/// Keys (after the rotation) and values of one attention: [rows, heads * head_dim] each, with the distances
+/// of their rows in floats.
+struct KeysAndValues {
+  const std::string& attention;  // canonical path
+  const float *keys, *values;
+  std::int64_t key_stride, value_stride, rows, num_heads, head_dim;
+};
+using CacheObserver = std::function<void(const KeysAndValues&)>;
+
 struct ForwardContext {
   ThreadPool& pool;
   const Batch& batch;
   const InputObserver* observer = nullptr;
   Scratch* scratch = nullptr;  // shared by the blocks of a pass; a block without one uses its own
+  const CacheObserver* cache_observer = nullptr;
 
   void observe(std::span<Linear* const> linears, const float* x, std::int64_t rows) const {
     if (observer != nullptr && *observer && rows > 0) (*observer)(linears, x, rows);

@@ -28,6 +28,8 @@ Linear::Linear(const LinearSpec& spec, std::string path, const WeightSource& sou
                    {{"module", path_},
                     {"shape", to_string({weight_.rows, weight_.columns})},
                     {"expected", to_string({spec.out_features, spec.in_features})}});
+  input_ = source.activation(path_, scheme::ActivationSite::kInput);
+  output_ = source.activation(path_, scheme::ActivationSite::kOutput);
   if (spec.bias) bias_ = read_float32(source, path_ + ".bias", {spec.out_features}).clone();
 }
 
@@ -35,7 +37,16 @@ Linear::Linear(std::string path, const Tensor& weight, Tensor bias)
     : path_(std::move(path)), weight_(pack(path_, weight)), bias_(std::move(bias)) {}
 
 void Linear::forward(const float* x, std::int64_t rows, float* y, ThreadPool& pool) const {
+  std::vector<float> quantized;
+  if (input_) {
+    quantized.resize(static_cast<std::size_t>(rows * in_features()));
+    scheme::fake_quantize(*input_, x, in_features(), rows, in_features(), quantized.data(), in_features(),
+                          pool);
+    x = quantized.data();
+  }
   kernels::linear(x, rows, weight_, bias_.defined() ? bias_.data<float>() : nullptr, y, pool);
+  if (output_)
+    scheme::fake_quantize(*output_, y, out_features(), rows, out_features(), y, out_features(), pool);
 }
 
 void Linear::set_weight(const QuantizedMatrix& weight) {

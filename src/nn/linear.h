@@ -1,6 +1,7 @@
 // One linear layer for every kind of weight. There is no second, quantized copy of any model.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "kernels/linear.h"
@@ -23,12 +24,16 @@ class Linear {
 
   explicit operator bool() const { return weight_.rows > 0; }
 
-  /// y [rows, out] = x [rows, in] W^T + b.
+  /// y [rows, out] = x [rows, in] W^T + b, with x (and y) quantized first where the scheme says so.
   void forward(const float* x, std::int64_t rows, float* y, ThreadPool& pool) const;
 
   /// Swaps the weight, after quantization. The shape must stay.
   void set_weight(const QuantizedMatrix& weight);
   void set_weight(const Tensor& dense);
+  /// From now on quantizes what enters.
+  void set_input_quantization(std::optional<scheme::ActivationQuantization> input) {
+    input_ = std::move(input);
+  }
 
   const std::string& path() const { return path_; }
   std::int64_t in_features() const { return weight_.columns; }
@@ -42,6 +47,7 @@ class Linear {
 
   std::string path_;
   kernels::PackedWeight weight_;
+  std::optional<scheme::ActivationQuantization> input_, output_;
   Tensor bias_;  // F32 [out]; undefined when there is none
 };
 

@@ -32,8 +32,8 @@ std::vector<std::size_t> best_experts(const float* probabilities, std::size_t nu
 }  // namespace
 
 MixtureOfExperts::MixtureOfExperts(const MoeSpec& spec, const std::string& parent, const WeightSource& source)
-    : spec_(spec) {
-  const std::string path = join(parent, spec.name);
+    : spec_(spec), path_(join(parent, spec.name)) {
+  const std::string& path = path_;
   router_ = Linear(spec.router, join(path, spec.router.name), source);
   experts_.reserve(static_cast<std::size_t>(spec.num_experts));
   for (std::int64_t e = 0; e < spec.num_experts; ++e)
@@ -109,6 +109,18 @@ void MixtureOfExperts::append_linears(std::vector<Linear*>& linears) {
   for (Mlp& expert : experts_) expert.append_linears(linears);
   if (shared_expert_) shared_expert_->append_linears(linears);
   if (shared_expert_gate_) linears.push_back(&shared_expert_gate_);
+}
+
+void MixtureOfExperts::append_expert_paths(std::vector<std::string>& paths) const {
+  for (std::int64_t e = 0; e < spec_.num_experts; ++e)
+    paths.push_back(join(join(path_, spec_.experts_name), e));
+  if (shared_expert_) paths.push_back(join(path_, spec_.shared_expert->name));
+}
+
+Mlp* MixtureOfExperts::expert(const std::string& path) {
+  for (std::int64_t e = 0; e < spec_.num_experts; ++e)
+    if (join(join(path_, spec_.experts_name), e) == path) return &experts_[static_cast<std::size_t>(e)];
+  return shared_expert_ && join(path_, spec_.shared_expert->name) == path ? &*shared_expert_ : nullptr;
 }
 
 std::size_t MixtureOfExperts::num_bytes() const {

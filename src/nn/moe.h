@@ -22,6 +22,10 @@ class MixtureOfExperts {
   void append_linears(std::vector<Linear*>& linears);
   std::size_t num_bytes() const;
 
+  /// The expert (or shared expert) at a canonical path, or null.
+  Mlp* expert(const std::string& path);
+  void append_expert_paths(std::vector<std::string>& paths) const;
+
  private:
   /// A row that an expert computes, and the weight of the result.
   struct Assignment {
@@ -36,6 +40,7 @@ class MixtureOfExperts {
   void add_shared_expert(const float* x, std::int64_t rows, float* y, const ForwardContext& context);
 
   MoeSpec spec_;
+  std::string path_;
   Linear router_;
   std::vector<Mlp> experts_;
   std::optional<Mlp> shared_expert_;

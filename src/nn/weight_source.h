@@ -2,9 +2,11 @@
 // and any format; quantize/ lays freshly quantized weights over it.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <variant>
 
+#include "scheme/activation.h"
 #include "tensor/quantized_matrix.h"
 
 namespace farthing::nn {
@@ -20,6 +22,15 @@ class WeightSource {
 
   /// Returns the weight of the linear at module path `module`: dense [out, in], or quantized.
   virtual std::variant<Tensor, QuantizedMatrix> linear_weight(std::string_view module) const = 0;
+
+  /// Returns how activations at a linear, or keys and values of an attention, are quantized at run time;
+  /// nothing where they are not.
+  virtual std::optional<scheme::ActivationQuantization> activation(std::string_view module,
+                                                                   scheme::ActivationSite site) const {
+    (void)module;
+    (void)site;
+    return {};
+  }
 
   /// Says that the tensors below `prefix` will not be read again soon, so that their pages can leave memory.
   virtual void release(std::string_view prefix) const { (void)prefix; }

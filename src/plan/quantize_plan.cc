@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "nn/names.h"
 #include "scheme/target.h"
 
 namespace farthing::plan {
@@ -169,9 +170,11 @@ class Planner {
     require_targets_match(plan_.recipe, modules_, plan_.spec);
     require_ignore_matches(plan_.recipe, modules_, plan_.spec);
     fill_default_ignore();
+    choose_cache();
     choose_linears();
     choose_format();
     lay_out_steps();
+    lay_out_caches();
     lay_out_tensors();
     describe();
     return std::move(plan_);
@@ -183,6 +186,36 @@ class Planner {
       if (!modifier.family_ignore || !plan_.spec) continue;
       const std::vector<std::string>& own = plan_.spec->default_ignore;
       modifier.ignore.insert(modifier.ignore.end(), own.begin(), own.end());
+    }
+  }
+
+  void choose_cache() {
+    for (const Modifier& modifier : plan_.recipe.modifiers) {
+      if (!modifier.kv_cache_scheme) continue;
+      FARTHING_REQUIRE(plan_.spec, Code::kUnsupported, "the cache of an unknown family cannot be quantized",
+                       {}, "remove kv_cache_scheme");
+      plan_.quantization.kv_cache_scheme = modifier.kv_cache_scheme;
+      plan_.needs_calibration = true;
+    }
+  }
+
+  // Every block has a cache, also one of which no linear is quantized.
+  void lay_out_caches() {
+    if (!plan_.quantization.kv_cache_scheme) return;
+    const nn::DecoderSpec& decoder = plan_.spec->decoder;
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(decoder.blocks.size()); ++i) {
+      const nn::AttentionSpec& attention = decoder.blocks[static_cast<std::size_t>(i)].attention;
+      if (attention.cross) continue;  // keys of pictures are no cache that grows
+      const std::string path = nn::join(nn::join(decoder.path, decoder.layers), i);
+      auto block = std::find_if(plan_.blocks.begin(), plan_.blocks.end(),
+                                [&](const BlockPlan& known) { return known.index < 0 || known.index >= i; });
+      if (block == plan_.blocks.end() || block->index != i)
+        block = plan_.blocks.insert(block, {.index = i, .path = path});
+      block->attention = nn::join(path, attention.name);
+      const std::string below = "." + attention.inputs.front().name + ".weight";
+      const checkpoint::TensorInfo& weight = checkpoint_.at(files_.at(block->attention + below));
+      block->file_attention = weight.name.substr(0, weight.name.size() - below.size());
+      block->dtype = weight.dtype;
     }
   }
 
@@ -204,7 +237,8 @@ class Planner {
       }
       if (targeted && !done) plan_.ignored.push_back(module.path);
     }
-    FARTHING_REQUIRE(!plan_.linears.empty(), Code::kInvalidArgument, "nothing is left to quantize",
+    FARTHING_REQUIRE(!plan_.linears.empty() || plan_.quantization.kv_cache_scheme, Code::kInvalidArgument,
+                     "nothing is left to quantize",
                      {{"linears", modules_.size()}, {"ignored", plan_.ignored.size()}},
                      "ignore less, or target more");
   }
@@ -212,10 +246,6 @@ class Planner {
   bool add_linear(const models::ModuleInfo& module, const Modifier& modifier, scheme::Scheme scheme) {
     FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights",
                      {{"module", module.path}});
-    FARTHING_REQUIRE(!scheme.input_activations && !scheme.output_activations, Code::kUnsupported,
-                     "this version quantizes weights only",
-                     {{"scheme", scheme::describe(scheme)}, {"module", module.path}},
-                     "use a weight-only scheme such as W4A16 or W8A16");
     const bool data_free = scheme::is_blockwise(*scheme.weights) || scheme::is_llm_int8(*scheme.weights);
     FARTHING_REQUIRE(!data_free || modifier.method == Method::kRtn, Code::kInvalidArgument,
                      "the scheme is data-free: its codes are always the nearest ones",
@@ -233,6 +263,13 @@ class Planner {
                      "start from the original 16-bit checkpoint");
     linear.dtype = tensor.dtype == DType::kF64 ? DType::kF32 : tensor.dtype;
 
+    if (linear.has_static_input() &&
+        (!plan_.spec || (module.block < 0 && module.role != models::Role::kHead))) {
+      plan_.deviations.push_back(
+          {module.path, plan_.spec ? "outside the decoder, so its inputs cannot be calibrated: left as it is"
+                                   : "unknown family, so its inputs cannot be calibrated: left as it is"});
+      return false;
+    }
     std::string what;
     const bool fits = fit_group_size(linear.scheme, module.in_features, what);
     if (!what.empty()) plan_.deviations.push_back({module.path, what});
@@ -248,7 +285,8 @@ class Planner {
                                           ? order_of(modifier, *linear.scheme.weights)
                                           : scheme::ActivationOrder::kNone;
     linear.scale_dtype = writer_->scale_dtype(linear.dtype);
-    plan_.needs_calibration = plan_.needs_calibration || linear.method == Method::kGptq;
+    plan_.needs_calibration =
+        plan_.needs_calibration || linear.method == Method::kGptq || linear.has_static_input();
     plan_.linears.push_back(std::move(linear));
     return true;
   }
@@ -401,11 +439,15 @@ class Planner {
     for (const LinearPlan& linear : plan_.linears) {
       if (is_tied_head(linear.module)) add_quantized(linear);
     }
+    for (const BlockPlan& block : plan_.blocks) {
+      const auto tensors = plan_.cache_tensors(block, *writer_);
+      plan_.tensors.insert(plan_.tensors.end(), tensors.begin(), tensors.end());
+    }
     for (const auto& tensor : plan_.tensors)
       plan_.bytes_out += static_cast<std::uint64_t>(num_elements(tensor.shape)) *
                          static_cast<std::uint64_t>(dtype_bits(tensor.dtype)) / 8;
-    plan_.bits_per_weight =
-        static_cast<double>(quantized_bits) / static_cast<double>(plan_.quantized_parameters);
+    plan_.bits_per_weight = static_cast<double>(quantized_bits) /
+                            static_cast<double>(std::max<std::int64_t>(plan_.quantized_parameters, 1));
   }
 
   void describe() {
@@ -416,8 +458,8 @@ class Planner {
       schemes.insert(scheme::describe(plain));
       methods.insert(std::string(method_name(linear.method)));
     }
-    plan_.scheme_name = schemes.size() == 1 ? *schemes.begin() : "mixed";
-    plan_.method = methods.size() == 1 ? *methods.begin() : "mixed";
+    plan_.scheme_name = schemes.empty() ? "KV cache" : schemes.size() == 1 ? *schemes.begin() : "mixed";
+    plan_.method = methods.empty() ? "calibration" : methods.size() == 1 ? *methods.begin() : "mixed";
     fill_groups();
     fill_ignore();
     writer_->quantization_config(plan_.quantization);  // throws for mixtures that the format has no words for
@@ -504,6 +546,14 @@ class Planner {
 };
 
 }  // namespace
+
+std::vector<checkpoint::TensorPlan> QuantizePlan::cache_tensors(const BlockPlan& block,
+                                                                const formats::WeightWriter& writer) const {
+  if (block.attention.empty()) return {};
+  const nn::BlockSpec& declared = spec->decoder.blocks[static_cast<std::size_t>(block.index)];
+  return writer.plan_cache(block.file_attention, *quantization.kv_cache_scheme,
+                           declared.attention.num_key_value_heads, block.dtype);
+}
 
 std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string& canonical) {
   std::vector<std::string> result = {canonical};

@@ -25,6 +25,11 @@ struct LinearPlan {
   Method method = Method::kRtn;
   scheme::Scheme scheme;
   GptqSettings gptq;
+
+  /// True where calibration must find numbers for what enters.
+  bool has_static_input() const {
+    return scheme.input_activations && scheme.input_activations->dynamic != scheme::Dynamic::kDynamic;
+  }
 };
 
 /// Linears that are quantized after the same calibration pass.
@@ -37,6 +42,9 @@ struct BlockPlan {
   std::int64_t index = -1;
   std::string path;
   std::vector<Step> steps;
+  std::string attention;       // canonical path of the attention whose cache is quantized; else empty
+  std::string file_attention;  // as the file spells it
+  DType dtype = DType::kBF16;  // of the cache's scales
 };
 
 struct Deviation {
@@ -66,6 +74,10 @@ struct QuantizePlan {
   std::uint64_t bytes_out = 0;                  // tensor bytes of the result
   double bits_per_weight = 0;                   // of the quantized linears, scales included
   std::int64_t quantized_parameters = 0;
+
+  /// The tensors of a block's quantized cache; none without one.
+  std::vector<checkpoint::TensorPlan> cache_tensors(const BlockPlan& block,
+                                                    const formats::WeightWriter& writer) const;
 };
 
 struct PlanOptions {

@@ -129,6 +129,19 @@ void set_observers(std::vector<scheme::ConfigGroup>& groups, const Json& setting
     set(&scheme::Scheme::input_activations, settings["input_observer"]);
 }
 
+// Numbers of keys and values: of each tensor, or of each head, found in calibration.
+scheme::QuantizationArgs parse_cache_scheme(const Json& json, const std::string& where) {
+  scheme::QuantizationArgs args = scheme::parse_quantization_args(json, where);
+  scheme::require_activation_args(args, where);
+  FARTHING_REQUIRE(
+      args.dynamic == scheme::Dynamic::kStatic &&
+          (args.strategy == scheme::Strategy::kTensor || args.strategy == scheme::Strategy::kAttentionHead),
+      Code::kUnsupported, "the KV cache is quantized with fixed scales of tensors or heads",
+      {{"at", where}, {"strategy", scheme::strategy_name(args.strategy)}},
+      "use strategy tensor or attn_head, and dynamic false");
+  return args;
+}
+
 Modifier parse_modifier(const std::string& name, const Json& settings, const std::string& origin,
                         const std::string& where) {
   const auto known = std::find_if(kModifiers.begin(), kModifiers.end(),
@@ -144,10 +157,10 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
 
   // Keys that steer llm-compressor's own machinery and have no meaning here are accepted, so that its recipes
   // run unchanged.
-  static constexpr std::array kKnownKeys = {"scheme",          "config_groups",      "targets",
-                                            "ignore",          "sequential_targets", "block_size",
-                                            "dampening_frac",  "actorder",           "observer",
-                                            "weight_observer", "input_observer",     "output_observer"};
+  static constexpr std::array kKnownKeys = {
+      "scheme",         "config_groups",   "targets",        "ignore",   "sequential_targets",
+      "block_size",     "dampening_frac",  "actorder",       "observer", "weight_observer",
+      "input_observer", "output_observer", "kv_cache_scheme"};
   static constexpr std::array kIgnoredKeys = {"bypass_divisibility_checks",
                                               "requires_calibration_data",
                                               "offload_hessians",
@@ -158,7 +171,6 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
                                               "start",
                                               "end",
                                               "update",
-                                              "kv_cache_scheme",
                                               "quantize",
                                               "initialized_",
                                               "finalized_",
@@ -167,10 +179,6 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
   for (const auto& [key, value] : settings.items()) {
     const bool is_known = std::find(kKnownKeys.begin(), kKnownKeys.end(), key) != kKnownKeys.end();
     const bool is_ignored = std::find(kIgnoredKeys.begin(), kIgnoredKeys.end(), key) != kIgnoredKeys.end();
-    if (key == "kv_cache_scheme" && !value.is_null()) {
-      throw Error(Code::kUnsupported, "this version quantizes no KV cache",
-                  {{"recipe", origin}, {"at", where}}, "remove kv_cache_scheme");
-    }
     if (!is_known && !is_ignored) {
       bad_key(origin, where, key, "unknown key", fmt::format("known are {}", fmt::join(kKnownKeys, ", ")));
     }
@@ -180,7 +188,10 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
   std::vector<std::string> targets = settings.contains("targets")
                                          ? strings_of(settings["targets"], origin, where, "targets")
                                          : std::vector<std::string>{"Linear"};
-  modifier.groups = groups_of(settings, targets, origin, where);
+  if (const auto cache = settings.find("kv_cache_scheme"); cache != settings.end() && !cache->is_null())
+    modifier.kv_cache_scheme = parse_cache_scheme(*cache, where + ".kv_cache_scheme");
+  const bool has_groups = settings.contains("scheme") || settings.contains("config_groups");
+  if (has_groups || !modifier.kv_cache_scheme) modifier.groups = groups_of(settings, targets, origin, where);
   set_observers(modifier.groups, settings);
   if (settings.contains("ignore")) modifier.ignore = strings_of(settings["ignore"], origin, where, "ignore");
   if (settings.contains("sequential_targets"))

@@ -33,6 +33,7 @@ struct Modifier {
   bool family_ignore = false;  // and what the family leaves alone
   std::vector<std::string> sequential_targets;
   GptqSettings gptq;
+  std::optional<scheme::QuantizationArgs> kv_cache_scheme;
 };
 
 /// Calibration wishes of the short form; flags of the command line go before them.

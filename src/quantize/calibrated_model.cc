@@ -4,11 +4,14 @@
 #include "plan/footprint.h"
 
 namespace farthing::quantize {
+
 CalibratedModel::CalibratedModel(const nn::ModelSpec& spec,
                                  std::shared_ptr<const checkpoint::Checkpoint> source,
                                  const calibrate::CalibrationSet& calibration, ThreadPool& pool,
                                  Reporter& reporter, const CancelToken& cancel)
-    : model_(spec, std::make_shared<models::CheckpointSource>(std::move(source), spec)),
+    : source_(std::make_shared<OverlaySource>(
+          std::make_shared<models::CheckpointSource>(std::move(source), spec))),
+      model_(spec, source_),
       pool_(pool),
       cancel_(cancel),
       num_samples_(static_cast<std::int64_t>(calibration.samples.size())) {
@@ -67,30 +70,56 @@ void CalibratedModel::enter(const plan::BlockPlan& block) {
       block.path);  // it is in the kernels' layout now; a linear is read again when its turn comes
 }
 
-std::unique_ptr<calibrate::HessianCollector> CalibratedModel::collect(const std::set<std::string>& paths) {
-  auto collector = std::make_unique<calibrate::HessianCollector>(paths, num_samples_, pool_);
-  const nn::InputObserver observer = collector->observer();
+void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listeners) {
+  const nn::InputObserver inputs = [&](std::span<nn::Linear* const> linears, const float* x,
+                                       std::int64_t rows) {
+    std::vector<std::string> paths;
+    for (const nn::Linear* linear : linears) paths.push_back(linear->path());
+    for (calibrate::Listener* listener : listeners)
+      listener->inputs(paths, x, rows, linears.front()->in_features());
+  };
+  const nn::CacheObserver caches = [&](const nn::KeysAndValues& heads) {
+    for (calibrate::Listener* listener : listeners) listener->keys_and_values(heads);
+  };
+  const std::string head = model_.spec().decoder.lm_head;
   for (const Rows& rows : rows_) {
     cancel_.check();
+    for (calibrate::Listener* listener : listeners) listener->begin(rows.batch);
     if (entered_ < 0) {
       const Tensor hidden = model_.final_hidden(rows.hidden, pool_);
-      for (const std::string& path : paths)
-        collector->add(path, hidden.data<float>(), hidden.dim(0), hidden.dim(1));
+      for (calibrate::Listener* listener : listeners)
+        listener->inputs({&head, 1}, hidden.data<float>(), hidden.dim(0), hidden.dim(1));
       continue;
     }
     Tensor hidden = rows.hidden.clone();
-    model_.block(entered_).forward(hidden.mutable_data<float>(),
-                                   {.pool = pool_, .batch = rows.batch, .observer = &observer});
+    model_.block(entered_).forward(
+        hidden.mutable_data<float>(),
+        {.pool = pool_, .batch = rows.batch, .observer = &inputs, .cache_observer = &caches});
   }
-  return collector;
 }
 
-void CalibratedModel::set_weight(const std::string& path, const QuantizedMatrix& weight) {
+void CalibratedModel::set_weight(const std::string& path, const QuantizedMatrix& weight,
+                                 const std::optional<scheme::ActivationQuantization>& input) {
   if (entered_ < 0) return;  // nothing reads the head's output
   for (nn::Linear* linear : model_.block(entered_).linears()) {
-    if (linear->path() == path) return linear->set_weight(weight);
+    if (linear->path() != path) continue;
+    linear->set_weight(weight);
+    linear->set_input_quantization(input);
+    return;
   }
   FARTHING_CHECK(false, "{} is not in block {}", path, entered_);
+}
+
+void CalibratedModel::set_cache_quantization(const scheme::ActivationQuantization& keys,
+                                             const scheme::ActivationQuantization& values) {
+  if (entered_ >= 0) model_.block(entered_).set_cache_quantization(keys, values);
+}
+
+void CalibratedModel::change(const std::map<std::string, Tensor>& tensors) {
+  FARTHING_CHECK(entered_ >= 0, "no block is entered");
+  for (const auto& [name, tensor] : tensors) source_->set(name, tensor);
+  model_.unload_block(entered_);
+  model_.block(entered_);
 }
 
 void CalibratedModel::leave(bool is_last) {
@@ -102,6 +131,7 @@ void CalibratedModel::leave(bool is_last) {
     advance_to(entered_ + 1);
   }
   entered_ = -1;
+  source_->clear();
 }
 
 }  // namespace farthing::quantize

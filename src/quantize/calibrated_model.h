@@ -4,13 +4,13 @@
 #pragma once
 
 #include <memory>
-#include <set>
 
 #include "base/cancel.h"
 #include "base/reporter.h"
 #include "calibrate/calibration_set.h"
-#include "calibrate/hessian_collector.h"
+#include "calibrate/listener.h"
 #include "plan/quantize_plan.h"
+#include "quantize/overlay_source.h"
 
 namespace farthing::quantize {
 
@@ -26,12 +26,21 @@ class CalibratedModel {
   /// Loads the plan's block, after running whatever blocks lie between (those that nothing is done to).
   void enter(const plan::BlockPlan& block);
 
-  /// Runs all samples through the block as it now stands, without moving on, and returns what the named
-  /// linears saw.
-  std::unique_ptr<calibrate::HessianCollector> collect(const std::set<std::string>& paths);
+  /// Runs all samples through the block as it now stands, without moving on. Outside of the blocks, what the
+  /// head reads is all there is to hear.
+  void run_samples(std::span<calibrate::Listener* const> listeners);
 
-  /// Replaces the weight of one linear of the block.
-  void set_weight(const std::string& path, const QuantizedMatrix& weight);
+  /// Replaces the weight of one linear of the block, and quantizes what enters it from now on.
+  void set_weight(const std::string& path, const QuantizedMatrix& weight,
+                  const std::optional<scheme::ActivationQuantization>& input);
+  void set_cache_quantization(const scheme::ActivationQuantization& keys,
+                              const scheme::ActivationQuantization& values);
+
+  /// Changes tensors of the entered block (canonical names; weights of linears as [out, in]) and loads it
+  /// anew.
+  void change(const std::map<std::string, Tensor>& tensors);
+
+  std::int64_t num_samples() const { return num_samples_; }
 
   /// Moves the samples to the next block and forgets this one. After the last block nobody needs the rows any
   /// more.
@@ -46,6 +55,7 @@ class CalibratedModel {
   void embed(const calibrate::CalibrationSet& calibration, Reporter& reporter);
   void advance_to(std::int64_t block);
 
+  std::shared_ptr<OverlaySource> source_;
   models::Model model_;
   ThreadPool& pool_;
   const CancelToken& cancel_;

@@ -49,7 +49,8 @@ double output_error(const Tensor& weight, const QuantizedMatrix& quantized, cons
 
 }  // namespace
 
-QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const Tensor& weight) {
+QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const Tensor& weight,
+                                          std::optional<float> global_scale) {
   const auto start = std::chrono::steady_clock::now();
   const std::string& path = linear.module.path;
   const scheme::QuantizationArgs& args = *linear.scheme.weights;
@@ -59,7 +60,7 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
                  .scheme = scheme::describe(linear.scheme)};
   const Tensor* hessian = nullptr;
   try {
-    const scheme::ObserverOptions observer{.model_dtype = linear.scale_dtype};
+    const scheme::ObserverOptions observer{.model_dtype = linear.scale_dtype, .global_scale = global_scale};
     const bool is_gptq = linear.method == plan::Method::kGptq;
     if (is_gptq) hessian = &hessians_->hessian(path);
     if (is_gptq && hessian->defined()) {

@@ -22,8 +22,10 @@ class LinearQuantizer {
   LinearQuantizer(calibrate::HessianCollector* hessians, ThreadPool& pool)
       : hessians_(hessians), pool_(pool) {}
 
-  /// `weight` [N, K] in the dtype of the file. Throws kCorruptData naming the tensor when it is not finite.
-  QuantizedLinear quantize(const plan::LinearPlan& linear, const Tensor& weight);
+  /// `weight` [N, K] in the dtype of the file. `global_scale` is that of NVFP4, shared with the linears that
+  /// read the same input. Throws kCorruptData naming the tensor when it is not finite.
+  QuantizedLinear quantize(const plan::LinearPlan& linear, const Tensor& weight,
+                           std::optional<float> global_scale = {});
 
  private:
   calibrate::HessianCollector* hessians_;

@@ -5,11 +5,13 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/system.h"
+#include "calibrate/range_collector.h"
 #include "checkpoint/staging.h"
 #include "quantize/calibrated_model.h"
 #include "quantize/finish.h"
 #include "quantize/journal.h"
 #include "quantize/linear_quantizer.h"
+#include "scheme/observer.h"
 #include "scheme/quantizer.h"
 
 namespace farthing::quantize {
@@ -112,13 +114,15 @@ class Run {
     }
     for (const auto& linear : plan_.linears) {
       hash.update(fmt::format("{} {} {} {} {}\n", linear.file_module, plan::method_name(linear.method),
-                              scheme::to_json(*linear.scheme.weights).dump(), linear.gptq.block_size,
-                              linear.gptq.dampening_frac));
+                              scheme::to_json({.name = "", .targets = {}, .scheme = linear.scheme}).dump(),
+                              linear.gptq.block_size, linear.gptq.dampening_frac));
     }
     for (const auto& block : plan_.blocks) {
       for (const auto& step : block.steps)
         hash.update(fmt::format("{} {}\n", block.path, fmt::join(step.linears, " ")));
     }
+    if (plan_.quantization.kv_cache_scheme)
+      hash.update(scheme::to_json(*plan_.quantization.kv_cache_scheme).dump() + "\n");
     if (calibration_ != nullptr && plan_.needs_calibration) {
       for (const auto& sample : calibration_->samples) {
         hash.update(std::as_bytes(std::span(sample.prompt.ids)));
@@ -139,6 +143,7 @@ class Run {
           for (const auto& tensor : tensors_of(plan_.linears[index])) writer_.mark_written(tensor.name);
         }
       }
+      for (const auto& tensor : plan_.cache_tensors(block, *encoder_)) writer_.mark_written(tensor.name);
       ++finished;
     }
     resumed_blocks_ = finished;
@@ -161,11 +166,7 @@ class Run {
       for (const Json& layer : facts->at("layers")) layers_.push_back(layer_from_json(layer));
       if (model_) {
         model_->enter(block);
-        for (const plan::Step& step : block.steps) {
-          for (const std::size_t index : step.linears)
-            model_->set_weight(plan_.linears[index].module.path,
-                               staged_reader_->read(plan_.linears[index].file_module));
-        }
+        restore(block);
         model_->leave(is_last);
       }
       return;
@@ -173,37 +174,120 @@ class Run {
     const auto start = Clock::now();
     std::vector<plan::LayerResult> layers;
     if (model_) model_->enter(block);
-    for (const plan::Step& step : block.steps) quantize_step(step, layers);
+    std::unique_ptr<calibrate::RangeCollector> ranges = range_collector(block);
+    for (const plan::Step& step : block.steps) quantize_step(step, *ranges, layers);
+    if (!block.attention.empty()) quantize_cache(block, *ranges);
     if (model_) model_->leave(is_last);
     writer_.sync();
     Json facts = {{"layers", Json::array()}};
     for (const plan::LayerResult& layer : layers) facts["layers"].push_back(to_json(layer));
     journal_.note(block.path, std::move(facts));
-    reporter_.finished(block_line(block, layers, seconds_since(start)));
+    if (!layers.empty()) reporter_.finished(block_line(block, layers, seconds_since(start)));
     layers_.insert(layers_.end(), layers.begin(), layers.end());
   }
 
-  void quantize_step(const plan::Step& step, std::vector<plan::LayerResult>& layers) {
-    std::set<std::string> calibrated;
-    for (const std::size_t index : step.linears) {
-      if (plan_.linears[index].method == plan::Method::kGptq)
-        calibrated.insert(plan_.linears[index].module.path);
+  // The block as an earlier run left it.
+  void restore(const plan::BlockPlan& block) {
+    using scheme::ActivationSite;
+    for (const plan::Step& step : block.steps) {
+      for (const std::size_t index : step.linears) {
+        const plan::LinearPlan& linear = plan_.linears[index];
+        model_->set_weight(linear.module.path, staged_reader_->read(linear.file_module),
+                           staged_reader_->activation(linear.file_module, ActivationSite::kInput));
+      }
     }
-    std::unique_ptr<calibrate::HessianCollector> collector;
-    if (!calibrated.empty()) collector = model_->collect(calibrated);
-    LinearQuantizer quantizer(collector.get(), pool_);
+    if (block.attention.empty()) return;
+    const auto keys = staged_reader_->activation(block.file_attention, ActivationSite::kKeys),
+               values = staged_reader_->activation(block.file_attention, ActivationSite::kValues);
+    if (keys && values) model_->set_cache_quantization(*keys, *values);
+  }
+
+  std::unique_ptr<calibrate::RangeCollector> range_collector(const plan::BlockPlan& block) const {
+    std::map<std::string, scheme::QuantizationArgs> inputs, caches;
+    for (const plan::Step& step : block.steps) {
+      for (const std::size_t index : step.linears) {
+        const plan::LinearPlan& linear = plan_.linears[index];
+        if (linear.has_static_input()) inputs.emplace(linear.module.path, *linear.scheme.input_activations);
+      }
+    }
+    if (!block.attention.empty()) caches.emplace(block.attention, *plan_.quantization.kv_cache_scheme);
+    return std::make_unique<calibrate::RangeCollector>(std::move(inputs), std::move(caches));
+  }
+
+  void quantize_step(const plan::Step& step, calibrate::RangeCollector& ranges,
+                     std::vector<plan::LayerResult>& layers) {
+    std::set<std::string> calibrated;
+    bool has_static_input = false;
+    for (const std::size_t index : step.linears) {
+      const plan::LinearPlan& linear = plan_.linears[index];
+      if (linear.method == plan::Method::kGptq) calibrated.insert(linear.module.path);
+      has_static_input = has_static_input || linear.has_static_input();
+    }
+    std::unique_ptr<calibrate::HessianCollector> hessians;
+    if (!calibrated.empty()) {
+      hessians = std::make_unique<calibrate::HessianCollector>(calibrated, model_->num_samples(), pool_);
+    }
+    if (hessians || has_static_input) {
+      std::vector<calibrate::Listener*> listeners = {&ranges};
+      if (hessians) listeners.push_back(hessians.get());
+      model_->run_samples(listeners);
+    }
+    const std::map<std::string, float> global_scales = shared_global_scales(step);
+    LinearQuantizer quantizer(hessians.get(), pool_);
     for (const std::size_t index : step.linears) {
       cancel_.check();
       const plan::LinearPlan& linear = plan_.linears[index];
-      QuantizedLinear done = quantizer.quantize(linear, read_weight(linear));
-      for (const auto& [name, tensor] :
-           encoder_->encode(linear.file_module, linear.scheme, done.weight, pool_))
-        writer_.write(name, tensor);
-      if (model_) model_->set_weight(linear.module.path, done.weight);
+      const auto global_scale = global_scales.find(linear.module.input_group);
+      QuantizedLinear done = quantizer.quantize(
+          linear, read_weight(linear),
+          global_scale != global_scales.end() ? std::optional(global_scale->second) : std::nullopt);
+      write(encoder_->encode(linear.file_module, linear.scheme, done.weight, pool_));
+      const auto input = input_quantization(linear, ranges);
+      if (input && linear.has_static_input()) {
+        write(encoder_->encode_activation(linear.file_module, scheme::ActivationSite::kInput, *input,
+                                          linear.dtype));
+      }
+      if (model_) model_->set_weight(linear.module.path, done.weight, input);
       for (std::string& what : done.deviations) deviations_.push_back({linear.module.path, std::move(what)});
       layers.push_back(std::move(done.result));
       source_->release(linear.source_tensor);
     }
+  }
+
+  void write(const std::vector<std::pair<std::string, Tensor>>& tensors) {
+    for (const auto& [name, tensor] : tensors) writer_.write(name, tensor);
+  }
+
+  // Linears that read the same input are fused by runtimes, and then share the smallest factor of NVFP4.
+  std::map<std::string, float> shared_global_scales(const plan::Step& step) const {
+    std::map<std::string, float> shared;
+    for (const std::size_t index : step.linears) {
+      const plan::LinearPlan& linear = plan_.linears[index];
+      if (linear.scheme.weights->strategy != scheme::Strategy::kTensorGroup) continue;
+      const float own = scheme::global_scale_of(read_weight(linear), pool_);
+      const auto [entry, is_new] = shared.try_emplace(linear.module.input_group, own);
+      if (!is_new) entry->second = std::min(entry->second, own);
+    }
+    return shared;
+  }
+
+  static std::optional<scheme::ActivationQuantization> input_quantization(
+      const plan::LinearPlan& linear, const calibrate::RangeCollector& ranges) {
+    if (!linear.scheme.input_activations) return {};
+    if (linear.has_static_input()) return ranges.input(linear.module.path, linear.dtype);
+    return scheme::ActivationQuantization{.args = *linear.scheme.input_activations};
+  }
+
+  void quantize_cache(const plan::BlockPlan& block, calibrate::RangeCollector& ranges) {
+    calibrate::Listener* listener = &ranges;
+    if (!ranges.has_cache(block.attention)) model_->run_samples({&listener, 1});
+    const auto keys = ranges.keys(block.attention, block.dtype),
+               values = ranges.values(block.attention, block.dtype);
+    write(
+        encoder_->encode_activation(block.file_attention, scheme::ActivationSite::kKeys, keys, block.dtype));
+    write(encoder_->encode_activation(block.file_attention, scheme::ActivationSite::kValues, values,
+                                      block.dtype));
+    model_->set_cache_quantization(keys, values);
   }
 
   Tensor read_weight(const plan::LinearPlan& linear) const {
@@ -226,7 +310,9 @@ class Run {
     config["quantization_config"] = encoder_->quantization_config(plan_.quantization);
     const checkpoint::Checkpoint written = checkpoint::Checkpoint::open(staged_.path());
     const auto reader = formats::detect(written, config);
-    for (const std::size_t index : {std::size_t{0}, plan_.linears.size() / 2, plan_.linears.size() - 1}) {
+    std::set<std::size_t> some;
+    if (const std::size_t count = plan_.linears.size(); count > 0) some = {0, count / 2, count - 1};
+    for (const std::size_t index : some) {
       const plan::LinearPlan& linear = plan_.linears[index];
       FARTHING_REQUIRE(reader->is_quantized(linear.file_module), Code::kVerification,
                        "a quantized weight cannot be found again in the result",

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::int64_t kRowsPerPiece = 16;
 constexpr std::int64_t kLanes = 16;  // independent accumulators, so that reductions become vector code
-constexpr float kLargestNvfp4 = 448.0f * 6.0f;
 
 // Ranges of all cells, row-major.
 struct Ranges {
@@ -287,10 +286,7 @@ float global_scale_of(const Tensor& weight, ThreadPool& pool) {
                        .cell_columns = std::max<std::int64_t>(weight.dim(1), 1)};
   const Ranges range = ranges_of(weight, whole, pool);
   const float amax = range.lowest.empty() ? 0.0f : std::max(-range.lowest[0], range.highest[0]);
-  if (amax == 0.0f) return 1.0f;
-  return with_arithmetic(weight.dtype(), [&]<DType kArithmetic>() {
-    return round_to<kArithmetic>(kLargestNvfp4 * round_to<kArithmetic>(1.0f / amax));
-  });
+  return global_scale_from_amax(amax, weight.dtype());
 }
 
 }  // namespace farthing::scheme

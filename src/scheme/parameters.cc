@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint32_t kMantissaOf175 =
     1u << 21;  // added to the fp32 bits, carries into the exponent from 1.75 on
 
+constexpr float kLargestNvfp4 = 448.0f * 6.0f;  // the largest scale times the largest code
+
 float smallest_step(DType dtype) {
   switch (dtype) {
     case DType::kBF16:
@@ -38,28 +40,30 @@ DType scale_dtype_of(const QuantizationArgs& args, DType model_dtype) {
   return *args.scale_dtype == DType::kU8 ? DType::kF8E8M0 : *args.scale_dtype;
 }
 
+float round_scale(float scale, DType dtype) {
+  const float rounded = dtype == DType::kBF16     ? round_to_bf16(scale)
+                        : dtype == DType::kF16    ? round_to_fp16(scale)
+                        : dtype == DType::kF8E4M3 ? Fp8Grid{}.snap(scale)
+                                                  : scale;
+  return rounded == 0.0f ? smallest_step(dtype) : rounded;
+}
+
 float store_scale(Tensor& scales, std::int64_t index, float scale) {
   const auto write = [&]<typename T>(T bits) {
     reinterpret_cast<T*>(scales.mutable_bytes().data())[index] = bits;
   };
-  const auto repaired = [&](float rounded) {
-    return rounded == 0.0f ? smallest_step(scales.dtype()) : rounded;
-  };
+  scale = round_scale(scale, scales.dtype());
   switch (scales.dtype()) {
     case DType::kF32:
-      scale = repaired(scale);
       write(scale);
       break;
     case DType::kBF16:
-      scale = repaired(round_to_bf16(scale));
       write(float_to_bf16(scale));
       break;
     case DType::kF16:
-      scale = repaired(round_to_fp16(scale));
       write(float_to_fp16(scale));
       break;
     case DType::kF8E4M3:
-      scale = repaired(Fp8Grid{}.snap(scale));
       write(Fp8Grid::encode(scale));
       break;
     case DType::kF8E8M0:
@@ -69,6 +73,14 @@ float store_scale(Tensor& scales, std::int64_t index, float scale) {
       FARTHING_CHECK(false, "{} cannot hold scales", dtype_name(scales.dtype()));
   }
   return scale;
+}
+
+float global_scale_from_amax(float amax, DType arithmetic) {
+  if (!(amax > 0.0f)) return 1.0f;
+  const float scale = with_arithmetic(arithmetic, [&]<DType kArithmetic>() {
+    return round_to<kArithmetic>(kLargestNvfp4 * round_to<kArithmetic>(1.0f / amax));
+  });
+  return std::isfinite(scale) ? scale : 1.0f;
 }
 
 QuantizationParameters parameters_from_ranges(std::span<const float> lowest, std::span<const float> highest,

@@ -32,10 +32,16 @@ float mx_scale(float amax, const QuantizationArgs& args);
 /// The element type in which the scales of a weight are kept.
 DType scale_dtype_of(const QuantizationArgs& args, DType model_dtype);
 
-/// Writes element `index` of `scales` rounded to its type, and returns what was written. A scale of 0, which
-/// nothing can be divided by, becomes the type's smallest step around 1 (F8_E4M3: 0.125), as
-/// compressed-tensors has it.
+/// Rounds a scale to the type in which it is kept. A scale of 0, which nothing can be divided by, becomes the
+/// type's smallest step around 1 (F8_E4M3: 0.125), as compressed-tensors has it.
+float round_scale(float scale, DType dtype);
+
+/// Writes element `index` of `scales` rounded by round_scale to its type, and returns what was written.
 float store_scale(Tensor& scales, std::int64_t index, float scale);
+
+/// Returns the per-tensor factor of NVFP4, 448 * 6 / amax, evaluated in `arithmetic` as 2688 * (1 / amax); 1
+/// where that is not a number to divide by.
+float global_scale_from_amax(float amax, DType arithmetic);
 
 /// Finds the scales of a weight whose cells (row-major) have these ranges; the other steps of
 /// scale_from_range included. `arithmetic` is the dtype of the observed tensor.

@@ -85,8 +85,14 @@ Config parse_config(const Json& block) {
   const auto groups = block.find("config_groups");
   FARTHING_REQUIRE(groups != block.end(), Code::kInvalidArgument, "quantization_config has no config_groups",
                    {{"keys", block.size()}}, "the block in config.json was cut or edited");
-  return {.groups = scheme::parse_config_groups(*groups, "quantization_config.config_groups"),
-          .format = format};
+  Config config{.groups = scheme::parse_config_groups(*groups, "quantization_config.config_groups"),
+                .format = format};
+  if (const auto cache = block.find("kv_cache_scheme"); cache != block.end() && !cache->is_null()) {
+    constexpr std::string_view kWhere = "quantization_config.kv_cache_scheme";
+    config.kv_cache_scheme = scheme::parse_quantization_args(*cache, kWhere);
+    scheme::require_activation_args(*config.kv_cache_scheme, kWhere);
+  }
+  return config;
 }
 
 Json config_json(const ModelQuantization& model) {

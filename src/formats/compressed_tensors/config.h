@@ -26,6 +26,7 @@ std::string format_for(const scheme::Scheme& scheme);
 struct Config {
   std::vector<scheme::ConfigGroup> groups;
   std::string format;  // of the model: one name, or "mixed-precision"
+  std::optional<scheme::QuantizationArgs> kv_cache_scheme;
 };
 
 /// Reads the block. Throws kInvalidArgument naming the key for contents that compressed-tensors rejects too,

@@ -226,6 +226,36 @@ float read_global_scale(const Module& module) {
   return value;
 }
 
+// The numbers of a static tensor NAME, as fp32.
+std::vector<float> read_numbers(const Module& module, std::string_view suffix) {
+  const Tensor stored = module.read(suffix);
+  if (stored.dtype() == DType::kI8) {
+    const auto values = stored.span<std::int8_t>();
+    return {values.begin(), values.end()};
+  }
+  module.require(is_floating_point(stored.dtype()) && stored.numel() > 0 && all_finite(stored), suffix,
+                 "the numbers of quantized activations are missing or not finite");
+  const Tensor values = to_float32(stored);
+  return {values.span<float>().begin(), values.span<float>().end()};
+}
+
+// PREFIX_scale, PREFIX_zero_point, PREFIX_global_scale, as far as `args` need them.
+scheme::ActivationQuantization read_activation(const Module& module, const QuantizationArgs& args,
+                                               std::string_view prefix) {
+  scheme::ActivationQuantization result{.args = args};
+  const auto named = [&](std::string_view what) { return fmt::format("{}_{}", prefix, what); };
+  if (args.strategy == scheme::Strategy::kTensorGroup && args.dynamic != scheme::Dynamic::kDynamic) {
+    result.global_scale = read_numbers(module, named("global_scale")).front();
+  } else if (args.dynamic == scheme::Dynamic::kStatic) {
+    result.scales = read_numbers(module, named("scale"));
+    // A zero point of 0 everywhere may have been left out.
+    if (module.has(named("zero_point"))) result.zero_points = read_numbers(module, named("zero_point"));
+    module.require(result.zero_points.empty() || result.zero_points.size() == result.scales.size(),
+                   named("zero_point"), "there is not one zero point per scale");
+  }
+  return result;
+}
+
 }  // namespace
 
 Reader::Reader(const checkpoint::Checkpoint& checkpoint, const Json& block, OtherSpelling other_spelling)
@@ -286,6 +316,38 @@ WeightDescription Reader::describe(std::string_view module) const {
           .scheme = scheme::describe(scheme),
           .layout = std::string(layout_name(container, *scheme.weights)),
           .bits_per_weight = elements > 0 ? 8 * static_cast<double>(bytes) / elements : 0};
+}
+
+std::optional<scheme::ActivationQuantization> Reader::activation(std::string_view module,
+                                                                 scheme::ActivationSite site) const {
+  using scheme::ActivationSite;
+  if (site == ActivationSite::kKeys || site == ActivationSite::kValues) {
+    if (!config_.kv_cache_scheme) return {};
+    const bool keys = site == ActivationSite::kKeys;
+    // Releases before 0.8 hung the scales on the projections.
+    const Module projection(checkpoint_, fmt::format("{}.{}", module, keys ? "k_proj" : "v_proj"));
+    const Module attention(checkpoint_, module);
+    const std::string_view prefix = keys ? "k" : "v";
+    const bool is_dynamic = config_.kv_cache_scheme->dynamic == scheme::Dynamic::kDynamic;
+    std::optional<scheme::ActivationQuantization> found;
+    if (is_dynamic || attention.has(fmt::format("{}_scale", prefix)))
+      found = read_activation(attention, *config_.kv_cache_scheme, prefix);
+    else if (projection.has("output_scale"))
+      found = read_activation(projection, *config_.kv_cache_scheme, "output");
+    // Scales of 0 were never calibrated, and loaders do without them.
+    return found && found->is_usable() ? found : std::nullopt;
+  }
+  if (!is_quantized(module)) return {};
+  const scheme::Scheme scheme = scheme_of(module);
+  const bool is_input = site == ActivationSite::kInput;
+  const auto& args = is_input ? scheme.input_activations : scheme.output_activations;
+  if (!args) return {};
+  const Module tensors(checkpoint_, module);
+  const std::string_view prefix = is_input ? "input" : "output";
+  scheme::ActivationQuantization found = read_activation(tensors, *args, prefix);
+  tensors.require(found.is_usable(), fmt::format("{}_scale", prefix),
+                  "the scale of quantized activations is not positive");
+  return found;
 }
 
 QuantizedMatrix Reader::read(std::string_view module) const {

@@ -18,6 +18,8 @@ class Reader : public WeightReader {
   scheme::Scheme scheme_of(std::string_view module) const override;
   WeightDescription describe(std::string_view module) const override;
   QuantizedMatrix read(std::string_view module) const override;
+  std::optional<scheme::ActivationQuantization> activation(std::string_view module,
+                                                           scheme::ActivationSite site) const override;
 
  private:
   checkpoint::Checkpoint checkpoint_;

@@ -50,6 +50,36 @@ Tensor stored_scales(const Tensor& scales, Shape shape) {
   return Tensor::view(DType::kU8, std::move(shape), owner->bytes(), owner);
 }
 
+// NAME_scale and NAME_zero_point, or NAME_global_scale; nothing for scales that are found at run time.
+void append_plan(const std::string& module, std::string_view name, const QuantizationArgs& args,
+                 const Shape& shape, DType model_dtype, std::vector<TensorPlan>& plan) {
+  if (args.dynamic == scheme::Dynamic::kDynamic) return;
+  if (args.strategy == Strategy::kTensorGroup) {
+    plan.push_back({fmt::format("{}.{}_global_scale", module, name), DType::kF32, {1}});
+    return;
+  }
+  plan.push_back({fmt::format("{}.{}_scale", module, name), model_dtype, shape});
+  if (!args.symmetric) plan.push_back({fmt::format("{}.{}_zero_point", module, name), DType::kI8, shape});
+}
+
+std::string_view prefix_of(scheme::ActivationSite site) {
+  switch (site) {
+    case scheme::ActivationSite::kInput:
+      return "input";
+    case scheme::ActivationSite::kOutput:
+      return "output";
+    case scheme::ActivationSite::kKeys:
+      return "k";
+    case scheme::ActivationSite::kValues:
+      return "v";
+  }
+  return "";
+}
+
+Shape cache_shape(const QuantizationArgs& args, std::int64_t num_scales) {
+  return args.strategy == Strategy::kAttentionHead ? Shape{num_scales, 1, 1} : Shape{1};
+}
+
 }  // namespace
 
 void Writer::check(const scheme::Scheme& scheme, std::int64_t rows, std::int64_t columns) const {
@@ -78,10 +108,8 @@ void Writer::check(const scheme::Scheme& scheme, std::int64_t rows, std::int64_t
   require(container != Container::kPackedFp4 || columns % 2 == 0,
           "pairs of 4-bit floats need an even number of columns", "ignore the module");
   require(!scheme.output_activations, "quantized outputs cannot be written", "remove output_activations");
-  const bool dynamic =
-      !scheme.input_activations || scheme.input_activations->dynamic == scheme::Dynamic::kDynamic;
-  require(dynamic, "static activation scales cannot be written",
-          "use a dynamic scheme such as W8A8 or FP8_DYNAMIC");
+  if (scheme.input_activations)
+    scheme::require_activation_args(*scheme.input_activations, "input_activations");
 }
 
 std::vector<TensorPlan> Writer::plan_tensors(const std::string& module, const scheme::Scheme& scheme,
@@ -125,6 +153,8 @@ std::vector<TensorPlan> Writer::plan_tensors(const std::string& module, const sc
     plan.push_back({named("weight_g_idx"), DType::kI32, {columns}});
   if (args.strategy == Strategy::kTensorGroup)
     plan.push_back({named("weight_global_scale"), DType::kF32, {1}});
+  if (scheme.input_activations)
+    append_plan(module, "input", *scheme.input_activations, {1}, model_dtype, plan);
   return plan;
 }
 
@@ -161,6 +191,38 @@ std::vector<std::pair<std::string, Tensor>> Writer::encode(const std::string& mo
     tensors.emplace_back(named("weight_global_scale"), Tensor::of<float>({1}, {weight.global_scale}));
   }
   return tensors;
+}
+
+std::vector<std::pair<std::string, Tensor>> Writer::encode_activation(
+    const std::string& module, scheme::ActivationSite site,
+    const scheme::ActivationQuantization& quantization, DType model_dtype) const {
+  const std::string_view prefix = prefix_of(site);
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  if (quantization.global_scale != 0.0f) {
+    tensors.emplace_back(fmt::format("{}.{}_global_scale", module, prefix),
+                         Tensor::of<float>({1}, {quantization.global_scale}));
+  }
+  if (quantization.scales.empty()) return tensors;
+  const auto count = static_cast<std::int64_t>(quantization.scales.size());
+  const Shape shape = cache_shape(quantization.args, count);
+  tensors.emplace_back(fmt::format("{}.{}_scale", module, prefix),
+                       from_float32(Tensor::of<float>(shape, quantization.scales), model_dtype));
+  if (!quantization.args.symmetric) {
+    std::vector<std::int8_t> zero_points(quantization.scales.size());
+    for (std::size_t i = 0; i < quantization.zero_points.size(); ++i)
+      zero_points[i] = static_cast<std::int8_t>(quantization.zero_points[i]);
+    tensors.emplace_back(fmt::format("{}.{}_zero_point", module, prefix),
+                         Tensor::of<std::int8_t>(shape, zero_points));
+  }
+  return tensors;
+}
+
+std::vector<TensorPlan> Writer::plan_cache(const std::string& attention, const QuantizationArgs& args,
+                                           std::int64_t num_heads, DType model_dtype) const {
+  std::vector<TensorPlan> plan;
+  for (const std::string_view name : {"k", "v"})
+    append_plan(attention, name, args, cache_shape(args, num_heads), model_dtype, plan);
+  return plan;
 }
 
 }  // namespace farthing::formats::compressed_tensors

@@ -15,6 +15,12 @@ class Writer : public WeightWriter {
   std::vector<std::pair<std::string, Tensor>> encode(const std::string& module, const scheme::Scheme& scheme,
                                                      const QuantizedMatrix& weight,
                                                      ThreadPool& pool) const override;
+  std::vector<std::pair<std::string, Tensor>> encode_activation(
+      const std::string& module, scheme::ActivationSite site,
+      const scheme::ActivationQuantization& quantization, DType model_dtype) const override;
+  std::vector<checkpoint::TensorPlan> plan_cache(const std::string& attention,
+                                                 const scheme::QuantizationArgs& args, std::int64_t num_heads,
+                                                 DType model_dtype) const override;
   Json quantization_config(const ModelQuantization& model) const override { return config_json(model); }
 };
 
