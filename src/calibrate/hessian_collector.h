@@ -18,6 +18,11 @@ class HessianCollector : public Listener {
   void inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
               std::int64_t columns) override;
 
+  /// Adds rows seen by one linear.
+  void add(const std::string& path, const float* x, std::int64_t rows, std::int64_t columns) {
+    inputs({&path, 1}, x, rows, columns);
+  }
+
   /// Returns the symmetric matrix [K, K] of the linear's input group, or an undefined tensor when it saw no
   /// token.
   const Tensor& hessian(const std::string& path);

@@ -12,12 +12,10 @@ namespace {
 
 class Collector : public testing::Test {
  protected:
-  Collector() {
-    for (const char* path : {"q", "k", "v", "o"})
-      linears_.push_back(std::make_unique<nn::Linear>(path, Tensor::zeros(DType::kF32, {4, kColumns})));
+  static void see(HessianCollector& collector, const std::vector<std::string>& paths,
+                  const std::vector<float>& x) {
+    collector.inputs(paths, x.data(), static_cast<std::int64_t>(x.size()) / kColumns, kColumns);
   }
-
-  nn::Linear* linear(std::size_t index) const { return linears_[index].get(); }
 
   static std::vector<float> random_rows(std::int64_t rows, unsigned seed) {
     std::mt19937 generator(seed);
@@ -46,16 +44,13 @@ class Collector : public testing::Test {
   }
 
   static constexpr std::int64_t kColumns = 37;  // no multiple of a tile
-  std::vector<std::unique_ptr<nn::Linear>> linears_;
   ThreadPool pool_{2};
 };
 
 TEST_F(Collector, SumsOverPassesOfAnyLength) {
   HessianCollector collector({"q"}, 3, pool_);
   const std::vector<std::vector<float>> passes = {random_rows(1, 1), random_rows(130, 2), random_rows(17, 3)};
-  nn::Linear* const q[] = {linear(0)};
-  for (const auto& x : passes)
-    collector.observer()(q, x.data(), static_cast<std::int64_t>(x.size()) / kColumns);
+  for (const auto& x : passes) see(collector, {"q"}, x);
   EXPECT_EQ(collector.tokens("q"), 148);
   expect_plain_sum(collector.hessian("q"), passes, 3);
   expect_plain_sum(collector.hessian("q"), passes, 3);  // asking twice changes nothing
@@ -64,11 +59,8 @@ TEST_F(Collector, SumsOverPassesOfAnyLength) {
 TEST_F(Collector, LinearsWithOneInputShareOneSum) {
   HessianCollector collector({"k", "v", "o"}, 1, pool_);  // q is not asked for
   const auto x = random_rows(20, 4), y = random_rows(9, 5);
-  nn::Linear* const qkv[] = {linear(0), linear(1), linear(2)};
-  nn::Linear* const o[] = {linear(3)};
-  const nn::InputObserver observe = collector.observer();
-  observe(qkv, x.data(), 20);
-  observe(o, y.data(), 9);
+  see(collector, {"q", "k", "v"}, x);
+  see(collector, {"o"}, y);
   EXPECT_EQ(collector.group_of("k"), collector.group_of("v"));
   EXPECT_NE(collector.group_of("k"), collector.group_of("o"));
   EXPECT_EQ(&collector.hessian("k"), &collector.hessian("v"));
@@ -86,21 +78,21 @@ TEST_F(Collector, WhatSawNoTokenHasNoHessian) {
   EXPECT_EQ(collector.group_of("q"), "q");
 }
 
-TEST_F(Collector, TheHeadAddsItsRowsItself) {
+TEST_F(Collector, FinishedSumsTakeNoMore) {
   HessianCollector collector({"lm_head"}, 2, pool_);
   const auto x = random_rows(5, 6);
-  collector.add("lm_head", x.data(), 5, kColumns);
+  see(collector, {"lm_head"}, x);
   expect_plain_sum(collector.hessian("lm_head"), {x}, 2);
   // Sums that were handed out are finished.
-  checkpoint::expect_error(Code::kInternal, {}, [&] { collector.add("lm_head", x.data(), 5, kColumns); });
+  checkpoint::expect_error(Code::kInternal, {}, [&] { see(collector, {"lm_head"}, x); });
 }
 
 TEST_F(Collector, ThreadsDoNotChangeABit) {
   ThreadPool one(1), four(4);
   const auto x = random_rows(200, 7);
   HessianCollector a({"h"}, 2, one), b({"h"}, 2, four);
-  a.add("h", x.data(), 200, kColumns);
-  b.add("h", x.data(), 200, kColumns);
+  see(a, {"h"}, x);
+  see(b, {"h"}, x);
   EXPECT_EQ(checkpoint::bytes_of(a.hessian("h")), checkpoint::bytes_of(b.hessian("h")));
 }
 

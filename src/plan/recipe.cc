@@ -139,6 +139,7 @@ scheme::QuantizationArgs parse_cache_scheme(const Json& json, const std::string&
       Code::kUnsupported, "the KV cache is quantized with fixed scales of tensors or heads",
       {{"at", where}, {"strategy", scheme::strategy_name(args.strategy)}},
       "use strategy tensor or attn_head, and dynamic false");
+  if (!json.contains("observer") || json["observer"].is_null()) args.observer = "static_minmax";
   return args;
 }
 

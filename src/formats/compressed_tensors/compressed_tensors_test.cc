@@ -129,16 +129,22 @@ TEST_F(CompressedTensors, EveryPresetComesBackAsPlanned) {
     for (const std::string_view name : scheme::preset_names()) {
       SCOPED_TRACE(name);
       const Scheme scheme = scheme::preset(name);
-      const bool dynamic =
-          !scheme.input_activations || scheme.input_activations->dynamic == scheme::Dynamic::kDynamic;
-      const bool foreign =
-          scheme.weights && (scheme::is_blockwise(*scheme.weights) || scheme::is_llm_int8(*scheme.weights));
-      if (!scheme.weights || !dynamic || foreign) {
+      if (!scheme.weights || scheme::is_blockwise(*scheme.weights) || scheme::is_llm_int8(*scheme.weights)) {
         EXPECT_THROW(writer_->plan_tensors(kModule, scheme, 40, 256, dtype), Error);
         continue;
       }
       const QuantizedMatrix weight = round(scheme, random_weight(40, 256, dtype));
-      const Tensors tensors = writer_->encode(kModule, scheme, weight, pool_);
+      Tensors tensors = writer_->encode(kModule, scheme, weight, pool_);
+      std::optional<scheme::ActivationQuantization> input;
+      if (scheme.input_activations) {
+        const float low = -1.5f, high = 3.0f;
+        input = scheme.input_activations->dynamic == scheme::Dynamic::kDynamic
+                    ? scheme::ActivationQuantization{.args = *scheme.input_activations}
+                    : scheme::calibrated(*scheme.input_activations, {&low, 1}, {&high, 1}, dtype);
+        for (auto& tensor :
+             writer_->encode_activation(kModule, scheme::ActivationSite::kInput, *input, dtype))
+          tensors.push_back(std::move(tensor));
+      }
       const std::vector<checkpoint::TensorPlan> plan = writer_->plan_tensors(kModule, scheme, 40, 256, dtype);
       ASSERT_EQ(plan.size(), tensors.size());
       for (std::size_t i = 0; i < plan.size(); ++i) {
@@ -152,6 +158,12 @@ TEST_F(CompressedTensors, EveryPresetComesBackAsPlanned) {
       EXPECT_TRUE(same(read.scales, weight.scales));
       EXPECT_EQ(read.scales.dtype(), weight.scales.dtype());
       EXPECT_EQ(read.global_scale, weight.global_scale);
+      const auto read_input = reader->activation(kModule, scheme::ActivationSite::kInput);
+      ASSERT_EQ(read_input.has_value(), input.has_value());
+      if (input) {
+        EXPECT_EQ(read_input->scales, input->scales);
+        EXPECT_EQ(read_input->global_scale, input->global_scale);
+      }
       EXPECT_EQ(reader->modules(), std::vector<std::string>{kModule});
       EXPECT_EQ(reader->tensors_of(kModule).size(), tensors.size());
       EXPECT_EQ(reader->describe(kModule).scheme, name == "INT8" ? "W8A8" : name);
@@ -292,7 +304,6 @@ TEST_F(CompressedTensors, BadGlobalScaleIsNamed) {
 TEST_F(CompressedTensors, WhatTheFormatCannotHoldIsRefusedBeforeAnyWork) {
   EXPECT_THROW(writer_->check(integers(4, R"({"group_size": 128})"), 10, 100), Error);
   EXPECT_THROW(writer_->check(scheme::preset("NVFP4A16"), 10, 24), Error);
-  EXPECT_THROW(writer_->check(scheme::preset("FP8"), 10, 128), Error);
   EXPECT_THROW(writer_->check(scheme::preset("UNQUANTIZED"), 10, 128), Error);
   Scheme wrong = scheme::preset("W4A16");
   wrong.format = "float-quantized";
