@@ -18,9 +18,10 @@ class HessianCollector : public Listener {
   void inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
               std::int64_t columns) override;
 
-  /// Adds rows seen by one linear.
+  /// Adds rows seen by one linear, whether or not it is listened for.
   void add(const std::string& path, const float* x, std::int64_t rows, std::int64_t columns) {
-    inputs({&path, 1}, x, rows, columns);
+    group_of_.try_emplace(path, path);
+    add_to(sums_[path], x, rows, columns);
   }
 
   /// Returns the symmetric matrix [K, K] of the linear's input group, or an undefined tensor when it saw no
