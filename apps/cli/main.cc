@@ -2,22 +2,22 @@
 #include "cli/commands.h"
 
 int main(int argc, char** argv) {
-  using namespace farthing::cli;
-  App app;
+  namespace cli = farthing::cli;
+  cli::App app;
   // In the order of the overview.
-  add_quantize(app);
-  add_run(app);
-  add_chat(app);
-  add_eval(app);
-  add_bench(app);
-  add_convert(app);
-  add_diff(app);
-  add_verify(app);
-  add_forward(app);
-  add_inspect(app);
-  add_estimate(app);
-  add_tokenize(app);
-  add_template(app);
-  add_doctor(app);
+  cli::add_quantize(app);
+  cli::add_run(app);
+  cli::add_chat(app);
+  cli::add_eval(app);
+  cli::add_bench(app);
+  cli::add_convert(app);
+  cli::add_diff(app);
+  cli::add_verify(app);
+  cli::add_forward(app);
+  cli::add_inspect(app);
+  cli::add_estimate(app);
+  cli::add_tokenize(app);
+  cli::add_template(app);
+  cli::add_doctor(app);
   return app.run(argc, argv);
 }
