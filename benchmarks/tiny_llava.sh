@@ -44,5 +44,6 @@ quantize() {
 row "original, bf16" "$model" "-"
 quantize "RTN W4A16 g128" --scheme W4A16 --method rtn
 quantize "GPTQ W4A16 g128" --scheme W4A16 --method gptq
+quantize "GPTQ W4A16 g128, 10 refining passes" --scheme W4A16 --method gptq --refine 10
 quantize "GPTQ W4A16 g128, no actorder" --scheme W4A16 --method gptq --actorder none
 quantize "GPTQ W3A16 g128" --scheme W4A16 --bits 3 --method gptq

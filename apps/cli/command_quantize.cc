@@ -202,6 +202,8 @@ void add_quantize(App& app) {
               "share of the mean diagonal added to the Hessian (0.01)")
       .option("--block-size", "N", flags.block_size,
               "columns that gptq walks before it updates the rest (128)")
+      .option("--refine", "N", flags.refine_passes,
+              "after gptq, N passes that move single codes and scales while the error falls (0)")
       .option("--targets", "NAME", flags.targets,
               "module names, re:expressions or class names to quantize (Linear); repeatable")
       .option("--ignore", "NAME", flags.ignore,

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
+#include "methods/refine.h"
 #include "methods/rtn.h"
 #include "scheme/packing.h"
 #include "scheme/quantizer.h"
@@ -137,6 +138,31 @@ TEST(Gptq, BeatsRoundingInEverySetting) {
       rtn_error += output_error(weight, rtn(weight, args, observer, pool), hessian);
     }
     EXPECT_LT(gptq_error, 0.8 * rtn_error);
+  }
+}
+
+TEST(Refine, LowersTheErrorThatGptqLeft) {
+  ThreadPool one(1), three(3);
+  for (const Setting& setting : kSettings) {
+    SCOPED_TRACE(setting.args);
+    const QuantizationArgs args = args_of(setting.args);
+    if (args.type != NumberType::kInt) continue;
+    std::mt19937 random(5);
+    const Tensor weight = random_matrix(20, 200, random), hessian = random_hessian(200, random);
+    const QuantizedMatrix plain = gptq(weight, hessian, args, fp32_options(), one).weight;
+    const auto refined = [&](int passes, ThreadPool& pool) {
+      QuantizedMatrix matrix = plain;
+      matrix.codes = plain.codes.clone();
+      matrix.scales = plain.scales.clone();
+      refine(weight, hessian, passes, matrix, pool);
+      return matrix;
+    };
+    const double before = output_error(weight, plain, hessian);
+    const double after = output_error(weight, refined(1, one), hessian);
+    EXPECT_LT(after, before);
+    EXPECT_LE(output_error(weight, refined(3, one), hessian), after * (1 + 1e-5));
+    EXPECT_TRUE(same_codes(refined(3, one), refined(3, three)));
+    EXPECT_TRUE(same_codes(plain, refined(0, one)));
   }
 }
 

@@ -248,12 +248,19 @@ std::optional<T> optional_value(const Json& json, const char* key) {
   return found->get<T>();
 }
 
+void set_refinement(GptqSettings& settings, std::optional<int> passes) {
+  if (!passes) return;
+  FARTHING_REQUIRE(*passes >= 0 && *passes <= 100, Code::kInvalidArgument,
+                   "the passes of refinement should be from 0 to 100", {{"refine_passes", *passes}});
+  settings.refine_passes = *passes;
+}
+
 // The short form: scheme, method, ignore, overrides, calibration beside each other.
 void parse_short_form(const Json& root, Recipe& recipe) {
   static constexpr std::array kKeys = {
-      "schema",   "scheme",   "method",     "targets",        "ignore",        "sequential_targets",
-      "actorder", "observer", "block_size", "dampening_frac", "config_groups", "calibration",
-      "overrides"};
+      "schema",    "scheme",       "method",     "targets",        "ignore",        "sequential_targets",
+      "actorder",  "observer",     "block_size", "dampening_frac", "config_groups", "calibration",
+      "overrides", "refine_passes"};
   for (const auto& [key, value] : root.items()) {
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
       bad_key(recipe.origin, "top level", key, "unknown key",
@@ -261,12 +268,14 @@ void parse_short_form(const Json& root, Recipe& recipe) {
     }
   }
   Json settings = root;
-  for (const char* key : {"schema", "method", "calibration", "overrides"}) settings.erase(key);
+  for (const char* key : {"schema", "method", "calibration", "overrides", "refine_passes"})
+    settings.erase(key);
   const std::string method = root.value("method", "gptq");
   FARTHING_REQUIRE(method == "gptq" || method == "rtn", Code::kInvalidArgument, "unknown method",
                    {{"recipe", recipe.origin}, {"method", method}}, "use gptq or rtn");
   Modifier modifier = parse_modifier(method == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings,
                                      recipe.origin, "top level");
+  set_refinement(modifier.gptq, optional_value<int>(root, "refine_passes"));
   if (const auto overrides = root.find("overrides"); overrides != root.end()) {
     for (const Json& override_row : *overrides) {
       // An override is a group of its own whose targets are regular expressions, which win over class names.
@@ -363,6 +372,7 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   if (flags.actorder) modifier.gptq.actorder = parse_actorder(*flags.actorder, "command line", "--actorder");
   if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
   if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
+  set_refinement(modifier.gptq, flags.refine_passes);
   Recipe recipe{.origin = "command line", .modifiers = {std::move(modifier)}};
   return recipe;
 }
@@ -378,6 +388,7 @@ void apply_flags(Recipe& recipe, const RecipeFlags& flags) {
       modifier.gptq.actorder = parse_actorder(*flags.actorder, "command line", "--actorder");
     if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
     if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
+    set_refinement(modifier.gptq, flags.refine_passes);
   }
 }
 

@@ -20,6 +20,7 @@ struct GptqSettings {
   std::int64_t block_size = 128;
   double dampening_frac = 0.01;
   std::optional<scheme::ActivationOrder> actorder;  // none given: static (weight), as llm-compressor does
+  int refine_passes = 0;                            // of methods::refine over what GPTQ left
   bool group_aware_order = false;                   // as methods::GptqOptions
   bool refresh_scales = false;                      // as methods::GptqOptions
 };
@@ -66,6 +67,7 @@ struct RecipeFlags {
   std::optional<std::string> observer;
   std::optional<double> dampening_frac;
   std::optional<std::int64_t> block_size;
+  std::optional<int> refine_passes;
   std::vector<std::string> targets = {"Linear"};
   std::vector<std::string> ignore;  // empty: the family's own
   std::vector<std::string> sequential_targets;

@@ -108,6 +108,12 @@ TEST(Recipe, FlagsChooseTheMethodAndChangeTheScheme) {
   EXPECT_THROW(recipe_from_flags({.method = "magic"}, true), Error);
 }
 
+TEST(Recipe, RefinesWhereTheShortFormSaysSo) {
+  EXPECT_EQ(parse_recipe("{scheme: W4A16, refine_passes: 3}", "test").modifiers[0].gptq.refine_passes, 3);
+  EXPECT_EQ(parse_recipe("{scheme: W4A16}", "test").modifiers[0].gptq.refine_passes, 0);
+  EXPECT_NE(message_of("{scheme: W4A16, refine_passes: 101}").find("refine_passes"), std::string::npos);
+}
+
 TEST(Recipe, ReadsGptqConfigs) {
   const Recipe recipe = parse_recipe(R"({
     "bits": 3, "group_size": 64, "damp_percent": 0.05, "desc_act": true, "static_groups": false, "sym": false,

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/linalg.h"
+#include "methods/refine.h"
 #include "methods/rtn.h"
 #include "scheme/quantizer.h"
 
@@ -84,6 +85,8 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
       if (result.status == methods::GptqStatus::kRoundedToNearest) {
         done.result.method = "rtn";
         hessian = nullptr;
+      } else if (linear.gptq.refine_passes > 0 && args.type == NumberType::kInt) {
+        methods::refine(weight, *hessian, linear.gptq.refine_passes, done.weight, pool_);
       }
     } else {
       if (is_gptq) {  // an expert that the router never chose
