@@ -17,5 +17,7 @@ echo "== tests with sanitizers"
 # The reference collections are for the optimised build; here they would only take time.
 unset FARTHING_FIXTURES
 for program in "${programs[@]}"; do
-  "$(find build/asan -type f -name "$program")" --gtest_brief=1
+  echo "$program"
+  # How deep and how long a hostile template may go is set for programs without sanitizers, which take less stack and time.
+  "$(find build/asan -type f -name "$program")" --gtest_brief=1 --gtest_filter=-JinjaHostile.*
 done

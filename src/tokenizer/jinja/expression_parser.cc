@@ -98,7 +98,8 @@ ExpressionPtr ExpressionParser::comparison() {
     return Comparator::kNotIn;
   };
   while (const auto comparator = next_comparator()) rest.emplace_back(*comparator, sum());
-  return rest.empty() ? std::move(first) : make(line, Comparison{std::move(first), std::move(rest)});
+  if (rest.empty()) return first;
+  return make(line, Comparison{std::move(first), std::move(rest)});
 }
 
 ExpressionPtr ExpressionParser::sum() {
@@ -159,7 +160,8 @@ ExpressionPtr ExpressionParser::unary(bool with_filters) {
     node = primary();
   }
   node = postfix(std::move(node));
-  return with_filters ? filters_and_tests(std::move(node)) : std::move(node);
+  if (with_filters) return filters_and_tests(std::move(node));
+  return node;
 }
 
 ExpressionPtr ExpressionParser::primary() {
@@ -213,7 +215,11 @@ ExpressionPtr ExpressionParser::number() {
 
 ExpressionPtr ExpressionParser::parenthesized() {
   const int line = tokens_.next().line;
-  ExpressionPtr node = tokens_.is_operator(")") ? make(line, TupleDisplay{}) : tuple();
+  ExpressionPtr node;
+  if (tokens_.is_operator(")"))
+    node = make(line, TupleDisplay{});
+  else
+    node = tuple();
   tokens_.expect_operator(")");
   return node;
 }
@@ -246,8 +252,10 @@ ExpressionPtr ExpressionParser::postfix(ExpressionPtr node) {
   while (tokens_.is_operator(".") || tokens_.is_operator("[") || tokens_.is_operator("(")) {
     tokens_.deepen();
     const int line = tokens_.line();
-    node = tokens_.is_operator("(") ? make(line, Call{std::move(node), call_arguments()})
-                                    : subscript(std::move(node));
+    if (tokens_.is_operator("("))
+      node = make(line, Call{std::move(node), call_arguments()});
+    else
+      node = subscript(std::move(node));
   }
   return node;
 }
@@ -349,7 +357,8 @@ ExpressionPtr ExpressionParser::test(ExpressionPtr input) {
     arguments.positional.push_back(postfix(primary()));
   }
   ExpressionPtr node = make(line, Test{std::move(input), std::move(name), std::move(arguments)});
-  return negated ? make(line, Unary{UnaryOperator::kNot, std::move(node)}) : std::move(node);
+  if (negated) return make(line, Unary{UnaryOperator::kNot, std::move(node)});
+  return node;
 }
 
 Target ExpressionParser::single_target() {
