@@ -66,8 +66,8 @@ void CalibratedModel::enter(const plan::BlockPlan& block) {
   entered_ = block.index;
   if (entered_ < 0) return;
   model_.block(entered_);
-  model_.source().release(
-      block.path);  // it is in the kernels' layout now; a linear is read again when its turn comes
+  // It is in the kernels' layout now; a linear is read again when its turn comes.
+  model_.source().release(block.path);
 }
 
 void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listeners) {

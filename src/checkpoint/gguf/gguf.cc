@@ -143,7 +143,8 @@ class HeaderReader {
       info.shape[rank - 1 - axis] = static_cast<std::int64_t>(size);
     }
     set_type(info, in_.number<std::uint32_t>());
-    info.offset = in_.number<std::uint64_t>();  // in the data section, for now
+    info.offset =
+        in_.number<std::uint64_t>();  // counted from the data section, which begins after the headers
     tensors_.push_back(std::move(info));
   }
 
