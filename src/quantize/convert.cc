@@ -4,8 +4,10 @@
 #include <map>
 #include <set>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/gguf/gguf.h"
 #include "checkpoint/staging.h"
 #include "checkpoint/writer.h"
 #include "formats/weight_format.h"
@@ -278,6 +280,19 @@ class Conversion {
         write_text_atomically(directory / name, content.dump(2) + "\n");
     }
     write_text_atomically(directory / "config.json", config.dump(2) + "\n");
+    write_own_tokenizer(directory);
+  }
+
+  // A GGUF file brings its tokenizer along; files that lie beside it go before.
+  void write_own_tokenizer(const std::filesystem::path& directory) const {
+    if (path_exists(directory / "tokenizer.json") || path_exists(directory / "tokenizer.model")) return;
+    try {
+      for (const auto& [name, text] : checkpoint::gguf::read_tokenizer(source_.files().front()))
+        write_text_atomically(directory / name, text);
+    } catch (const Error& error) {
+      if (error.code() != Code::kUnsupported) throw;
+      reporter_.warn(fmt::format("no tokenizer was written: {}; {}", error.what(), error.hint()));
+    }
   }
 
   // Every value, before the type in which a loader would form it.

@@ -5,9 +5,11 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "checkpoint/byte_reader.h"
 #include "checkpoint/gguf/blocks.h"
 #include "checkpoint/gguf/model.h"
+#include "checkpoint/gguf/tokenizer.h"
 
 namespace farthing::checkpoint::gguf {
 namespace {
@@ -46,9 +48,20 @@ enum class ValueType : std::uint32_t {
 
 class HeaderReader {
  public:
-  HeaderReader(std::span<const std::byte> bytes, std::string file) : in_(bytes, std::move(file)) {}
+  HeaderReader(std::span<const std::byte> bytes, std::string file, bool keep_arrays)
+      : in_(bytes, std::move(file)), keep_arrays_(keep_arrays) {}
 
   Container read() {
+    const std::uint64_t num_tensors = read_metadata();
+    for (std::uint64_t i = 0; i < num_tensors; ++i) read_tensor_info();
+    place_tensors();
+    return finish();
+  }
+
+  const Json& metadata() const { return metadata_; }
+
+  /// Returns the number of tensors, whose facts come next.
+  std::uint64_t read_metadata() {
     in_.skip(kMagic.size());
     const auto version = in_.number<std::uint32_t>();
     FARTHING_REQUIRE(version >= kOldestVersion && version <= kNewestVersion, Code::kUnsupported,
@@ -61,9 +74,7 @@ class HeaderReader {
       std::string key = text(kLongestName);
       metadata_[std::move(key)] = value(static_cast<ValueType>(in_.number<std::uint32_t>()));
     }
-    for (std::uint64_t i = 0; i < num_tensors; ++i) read_tensor_info();
-    place_tensors();
-    return finish();
+    return num_tensors;
   }
 
  private:
@@ -83,7 +94,7 @@ class HeaderReader {
     return std::string(in_.take(length));
   }
 
-  // Arrays are kept only where a config needs them: those of a vocabulary are long.
+  // Arrays are those of a vocabulary: long, and kept only for its sake.
   Json value(ValueType type, int depth = 0) {
     switch (type) {
       case ValueType::kU8:
@@ -115,8 +126,12 @@ class HeaderReader {
         const auto element = static_cast<ValueType>(in_.number<std::uint32_t>());
         const auto count = in_.number<std::uint64_t>();
         require_count(count, "elements of an array");
-        for (std::uint64_t i = 0; i < count; ++i) value(element, depth + 1);
-        return nullptr;
+        Json array;
+        for (std::uint64_t i = 0; i < count; ++i) {
+          Json item = value(element, depth + 1);
+          if (keep_arrays_) array.push_back(std::move(item));
+        }
+        return array;
       }
     }
     refuse("a metadata value has an unknown type", std::to_string(static_cast<std::uint32_t>(type)));
@@ -124,9 +139,8 @@ class HeaderReader {
 
   // Text goes into a config, which must be UTF-8.
   static std::string printable_or_raw(std::string text) {
-    return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace).size() == text.size() + 2
-               ? text
-               : printable(text);
+    const std::string valid = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+    return Json::parse(valid) == Json(text) ? text : printable(text);
   }
 
   void read_tensor_info() {
@@ -221,6 +235,7 @@ class HeaderReader {
   }
 
   ByteReader in_;
+  bool keep_arrays_;
   Json metadata_ = Json::object();
   std::vector<TensorInfo> tensors_;
 };
@@ -247,7 +262,15 @@ bool is_gguf(std::span<const std::byte> bytes) {
 }
 
 Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file) {
-  return HeaderReader(bytes, file.string()).read();
+  return HeaderReader(bytes, file.string(), false).read();
+}
+
+std::map<std::string, std::string> read_tokenizer(const std::filesystem::path& file) {
+  const MappedFile mapping(file);
+  if (!is_gguf(mapping.bytes())) return {};
+  HeaderReader reader(mapping.bytes(), file.string(), true);
+  reader.read_metadata();
+  return tokenizer_files(reader.metadata(), file.string());
 }
 
 Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info) {

@@ -117,6 +117,27 @@ TEST_F(Gguf, NamesShapesAndConfigAreThoseOfHuggingFace) {
   EXPECT_EQ(checkpoint.read("model.layers.0.mlp.down_proj.weight").dtype(), DType::kF32);
 }
 
+TEST_F(Gguf, TokensKeepTheirQuotesAndBackslashes) {
+  Builder builder = small_model();
+  const auto texts = [](const std::vector<std::string>& items) {
+    std::string bytes = Builder::number<std::uint32_t>(8) + Builder::number<std::uint64_t>(items.size());
+    for (const std::string& item : items) bytes += Builder::text(item);
+    return bytes;
+  };
+  builder.add("tokenizer.ggml.model", 8, Builder::text("gpt2"));
+  builder.add("tokenizer.ggml.pre", 8, Builder::text("gpt-2"));
+  builder.add("tokenizer.ggml.tokens", 9, texts({"\"", "\\", "\"\\"}));
+  builder.add("tokenizer.ggml.merges", 9, texts({"\" \\"}));
+  builder.add("tokenizer.ggml.token_type", 9,
+              Builder::number<std::uint32_t>(5) + Builder::number<std::uint64_t>(3) +
+                  Builder::number<std::int32_t>(1) + Builder::number<std::int32_t>(1) +
+                  Builder::number<std::int32_t>(1));
+  open(builder.bytes());
+  const Json model = parse_json(read_tokenizer(file_).at("tokenizer.json"), "tokenizer.json")["model"];
+  EXPECT_EQ(model["vocab"]["\"\\"], 2);
+  EXPECT_EQ(model["merges"][0], "\" \\");
+}
+
 TEST_F(Gguf, RowsOfHeadsArePutBackInOrder) {
   const Tensor query = open(small_model().bytes()).read("model.layers.0.self_attn.q_proj.weight");
   std::vector<int> rows;

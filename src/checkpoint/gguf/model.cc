@@ -94,6 +94,11 @@ Json rope_scaling(const Values& values, const ModelFacts& facts) {
   return scaling;
 }
 
+// What was written before it became a float: 1e-05 rather than 9.999999747378752e-06.
+double shortest(double value) {
+  return std::stod(fmt::format("{}", static_cast<float>(value)));
+}
+
 }  // namespace
 
 std::optional<std::string> tensor_name(std::string_view name) {
@@ -138,7 +143,7 @@ Json model_config(const Json& metadata, const ModelFacts& facts, const std::stri
                  {"num_hidden_layers", values.integer("block_count")},
                  {"num_attention_heads", heads},
                  {"num_key_value_heads", values.integer("attention.head_count_kv", heads)},
-                 {"rms_norm_eps", values.number("attention.layer_norm_rms_epsilon", 1e-6)},
+                 {"rms_norm_eps", shortest(values.number("attention.layer_norm_rms_epsilon", 1e-6))},
                  {"rope_theta", values.number("rope.freq_base", 10000.0)},
                  {"max_position_embeddings", values.integer("context_length", 2048)},
                  {"vocab_size", facts.vocab_size},
