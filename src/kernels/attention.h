@@ -18,6 +18,7 @@ struct AttentionShape {
   bool causal = true;       // query i (at position query_offset + i) sees keys 0 .. query_offset + i
   std::int64_t window = 0;  // ... and of those only the last `window`, itself included; 0 means all
   const float* alibi_slopes = nullptr;  // [num_heads]: adds slope * key index
+  const float* sinks = nullptr;  // [num_heads]: a score that takes its share of the softmax and has no value
   /// Optional extra mask [queries, keys], nonzero = visible. With it, `causal` and `window` are ignored.
   const std::uint8_t* visible = nullptr;
 };

@@ -18,8 +18,9 @@ void rms_norm(const float* x, std::int64_t rows, std::int64_t columns, const flo
 void layer_norm(const float* x, std::int64_t rows, std::int64_t columns, const float* weight,
                 const float* bias, float eps, float* y, ThreadPool& pool);
 
-/// The names of config.json: gelu (erf), gelu_new = gelu_pytorch_tanh, quick_gelu, silu, relu.
-enum class Activation { kNone, kGelu, kGeluTanh, kQuickGelu, kSilu, kRelu };
+/// The names of config.json: gelu (erf), gelu_new = gelu_pytorch_tanh, quick_gelu, silu, relu, relu2 (its
+/// square).
+enum class Activation { kNone, kGelu, kGeluTanh, kQuickGelu, kSilu, kRelu, kReluSquared };
 
 /// x = f(x), in place.
 void activate(Activation activation, float* x, std::int64_t count, ThreadPool& pool);

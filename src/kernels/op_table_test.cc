@@ -300,12 +300,13 @@ TEST(NormOps, MatchReference) {
 
 TEST(ActivationOps, MatchReference) {
   std::vector<float> x = random_values(20000, 14, 12.0f);
-  for (const float value : {0.0f, -0.0f, 1e-30f, -1e-30f, 88.0f, -88.0f, 104.0f, -104.0f, 1e30f, -1e30f})
+  for (const float value : {0.0f, -0.0f, 1e-30f, -1e-30f, 88.0f, -88.0f, 104.0f, -104.0f, 1e18f, -1e18f})
     x.push_back(value);
   const auto count = static_cast<std::int64_t>(x.size());
   const std::vector<float> up = random_values(count, 15);
-  for (const Activation activation : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh,
-                                      Activation::kQuickGelu, Activation::kSilu, Activation::kRelu}) {
+  for (const Activation activation :
+       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kQuickGelu,
+        Activation::kSilu, Activation::kRelu, Activation::kReluSquared}) {
     SCOPED_TRACE(static_cast<int>(activation));
     std::vector<float> expected = x;
     reference::activate(activation, expected.data(), count);
@@ -330,7 +331,7 @@ TEST(ActivationOps, KeepNaN) {
     const ForcedIsa forced(isa);
     ThreadPool pool(1);
     for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kQuickGelu,
-                                        Activation::kSilu, Activation::kRelu}) {
+                                        Activation::kSilu, Activation::kRelu, Activation::kReluSquared}) {
       std::vector<float> x(20, std::nanf(""));
       activate(activation, x.data(), 20, pool);
       for (const float value : x)
@@ -419,6 +420,7 @@ struct AttentionCase {
   std::int64_t window = 0;
   bool alibi = false;
   bool mask = false;
+  bool sinks = false;
 };
 
 class AttentionOp : public testing::TestWithParam<AttentionCase> {};
@@ -432,7 +434,8 @@ TEST_P(AttentionOp, MatchesReference) {
   const std::vector<float> q = random_values(c.queries * q_stride, 21, 2.0f),
                            k = random_values(c.keys * k_stride, 22, 2.0f),
                            v = random_values(c.keys * v_stride, 23),
-                           slopes = random_values(c.num_heads, 24, 0.3f);
+                           slopes = random_values(c.num_heads, 24, 0.3f),
+                           sinks = random_values(c.num_heads, 25, 3.0f);
   std::vector<std::uint8_t> visible(static_cast<std::size_t>(c.queries * c.keys));
   for (std::size_t i = 0; i < visible.size(); ++i)
     visible[i] = i % 3 != 0 && static_cast<std::int64_t>(i) / c.keys != 1;  // row 1: nothing
@@ -445,6 +448,7 @@ TEST_P(AttentionOp, MatchesReference) {
                              .causal = c.causal,
                              .window = c.window,
                              .alibi_slopes = c.alibi ? slopes.data() : nullptr,
+                             .sinks = c.sinks ? sinks.data() : nullptr,
                              .visible = c.mask ? visible.data() : nullptr};
   std::vector<float> expected(static_cast<std::size_t>(c.queries * c.num_heads * value_dim));
   reference::attention(shape, q.data(), q_stride, c.queries, c.query_offset, k.data(), k_stride, v.data(),
@@ -534,6 +538,26 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOp,
                                                        .softcap = 5.0f,
                                                        .alibi = true,
                                                        .mask = true},
+                                         AttentionCase{.name = "sinks",
+                                                       .queries = 60,
+                                                       .keys = 160,
+                                                       .query_offset = 100,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 4,
+                                                       .num_key_value_heads = 2,
+                                                       .window = 30,
+                                                       .sinks = true},
+                                         AttentionCase{.name = "sinks_few",
+                                                       .queries = 2,
+                                                       .keys = 1100,
+                                                       .query_offset = 1098,
+                                                       .head_dim = 64,
+                                                       .value_dim = 0,
+                                                       .num_heads = 4,
+                                                       .num_key_value_heads = 2,
+                                                       .window = 30,
+                                                       .sinks = true},
                                          AttentionCase{"sees_nothing", 20, 30, -10, 64, 0, 2, 2},
                                          AttentionCase{"no_keys", 2, 0, 0, 64, 0, 2, 2}),
                          [](const auto& info) { return info.param.name; });

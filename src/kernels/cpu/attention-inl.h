@@ -25,6 +25,12 @@ inline KeyRange visible_keys(const AttentionCall& call, std::int64_t query) {
   return {begin, end};
 }
 
+/// What a row knows before its first key: nothing, or the head's sink, which counts like a key without value.
+inline SoftmaxState first_state(const AttentionCall& call, std::int64_t head) {
+  if (call.shape.sinks == nullptr) return {kMinusInfinity, 0.0f};
+  return {call.shape.sinks[head], 1.0f};
+}
+
 inline void cap_scores(float cap, float* scores, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += kLanes) {
     const std::int64_t left = std::min<std::int64_t>(kLanes, count - i);
@@ -167,7 +173,9 @@ inline void attend_keys(const AttentionCall& call, std::int64_t key_head, std::i
   const AttentionShape& shape = call.shape;
   const std::int64_t group = call.heads_per_key(), rows = call.queries * group;
   std::fill(sums, sums + rows * shape.value_dim, 0.0f);
-  std::fill(states, states + rows, SoftmaxState{kMinusInfinity, 0.0f});
+  for (std::int64_t row = 0; row < rows; ++row)  // the sink belongs to the first piece of the keys
+    states[row] =
+        begin == 0 ? first_state(call, key_head * group + row % group) : SoftmaxState{kMinusInfinity, 0.0f};
   const float* k = call.k + key_head * shape.head_dim;
   const float* v = call.v + key_head * shape.value_dim;
   for (std::int64_t key = begin; key < end; key += kKeyBlock) {
@@ -265,7 +273,7 @@ inline void write_tile(const AttentionCall& call, std::int64_t head, const Query
 inline void attend_tile(const AttentionCall& call, std::int64_t head, const QueryTile& tile,
                         const float* packed_keys, const float* packed_values) {
   std::fill(tile.sums, tile.sums + tile.rows * call.padded_value_dim(), 0.0f);
-  std::fill(tile.states, tile.states + tile.rows, SoftmaxState{kMinusInfinity, 0.0f});
+  std::fill(tile.states, tile.states + tile.rows, first_state(call, head));
   // The later of two queries sees later keys.
   const std::int64_t first = visible_keys(call, tile.begin).begin,
                      end = visible_keys(call, tile.begin + tile.rows - 1).end;

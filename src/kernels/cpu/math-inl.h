@@ -83,6 +83,9 @@ struct Silu {
 struct Relu {
   static Vec apply(Vec x) { return max(zero(), x); }
 };
+struct ReluSquared {
+  static Vec apply(Vec x) { return Relu::apply(x) * Relu::apply(x); }
+};
 
 /// Calls call.run<Function>() for the function of an activation.
 template <typename Call>
@@ -100,6 +103,8 @@ void with_activation(Activation activation, const Call& call) {
       return call.template run<Silu>();
     case Activation::kRelu:
       return call.template run<Relu>();
+    case Activation::kReluSquared:
+      return call.template run<ReluSquared>();
   }
 }
 

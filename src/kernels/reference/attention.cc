@@ -39,14 +39,16 @@ void attention(const AttentionShape& shape, const float* q, std::int64_t q_strid
     for (std::int64_t head = 0; head < shape.num_heads; ++head) {
       const std::int64_t key_head = head / heads_per_key;
       const float* q_row = q + query * q_stride + head * shape.head_dim;
-      double largest = -std::numeric_limits<double>::infinity();
+      const double sink =
+          shape.sinks == nullptr ? -std::numeric_limits<double>::infinity() : shape.sinks[head];
+      double largest = sink;
       for (std::int64_t j = 0; j < keys; ++j) {
         weights[j] = sees(shape, query_offset + query, j, visible)
                          ? score(shape, head, q_row, k + j * k_stride + key_head * shape.head_dim, j)
                          : -std::numeric_limits<double>::infinity();
         largest = std::max(largest, weights[j]);
       }
-      double total = 0.0;
+      double total = shape.sinks == nullptr ? 0.0 : std::exp(sink - largest);
       std::fill(sums.begin(), sums.end(), 0.0);
       for (std::int64_t j = 0; j < keys; ++j) {
         if (!sees(shape, query_offset + query, j, visible)) continue;

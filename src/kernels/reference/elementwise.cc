@@ -24,6 +24,8 @@ double apply(Activation activation, double x) {
       return x * sigmoid(x);
     case Activation::kRelu:
       return x < 0.0 ? 0.0 : x;
+    case Activation::kReluSquared:
+      return x < 0.0 ? 0.0 : x * x;
   }
   return x;
 }
