@@ -44,9 +44,10 @@ void RangeCollector::keys_and_values(const nn::KeysAndValues& heads) {
   const auto keys = keys_.find(heads.attention), values = values_.find(heads.attention);
   if (keys == keys_.end()) return;
   const bool per_head = keys->second.args.strategy == scheme::Strategy::kAttentionHead;
-  const std::int64_t cells = per_head ? heads.num_heads : 1, columns = heads.num_heads * heads.head_dim;
-  update(keys->second, heads.keys, heads.key_stride, heads.rows, columns, cells);
-  update(values->second, heads.values, heads.value_stride, heads.rows, columns, cells);
+  const std::int64_t cells = per_head ? heads.num_heads : 1;
+  update(keys->second, heads.keys, heads.key_stride, heads.rows, heads.num_heads * heads.head_dim, cells);
+  update(values->second, heads.values, heads.value_stride, heads.rows, heads.num_heads * heads.value_dim,
+         cells);
 }
 
 // Sequence by sequence; rows that do not belong to sequences any more (an expert's) are taken as one.
@@ -94,7 +95,8 @@ scheme::ActivationQuantization RangeCollector::result(const std::map<std::string
                                                       const std::string& path, DType model_dtype) {
   const Observed& found = observed.at(path);
   FARTHING_REQUIRE(!found.lowest.empty(), Code::kNumeric, "no calibration token came by here",
-                   {{"module", path}}, "use more samples");
+                   {{"module", path}},
+                   "use more samples, or ones that have what this part of the model is for");
   return scheme::calibrated(found.args, found.lowest, found.highest, model_dtype);
 }
 

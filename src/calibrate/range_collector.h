@@ -22,6 +22,13 @@ class RangeCollector : public Listener {
               std::int64_t columns) override;
   void keys_and_values(const nn::KeysAndValues& heads) override;
 
+  /// Whether anything came by at this linear.
+  bool has_input(const std::string& path) const { return !inputs_.at(path).lowest.empty(); }
+  /// Takes over what another collector found at its linears.
+  void take_inputs(const RangeCollector& other) {
+    for (const auto& [path, observed] : other.inputs_) inputs_[path] = observed;
+  }
+
   /// Whether keys and values of this attention have come by.
   bool has_cache(const std::string& attention) const { return !keys_.at(attention).lowest.empty(); }
 

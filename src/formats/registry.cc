@@ -15,6 +15,7 @@
 #include "formats/fp8/reader.h"
 #include "formats/gptq/reader.h"
 #include "formats/gptq/writer.h"
+#include "formats/mxfp4/reader.h"
 #include "formats/weight_format.h"
 
 namespace farthing::formats {
@@ -22,7 +23,7 @@ namespace {
 
 using checkpoint::Checkpoint;
 
-constexpr std::string_view kMethods = "compressed-tensors, gptq, awq, bitsandbytes, fp8, fbgemm_fp8";
+constexpr std::string_view kMethods = "compressed-tensors, gptq, awq, bitsandbytes, fp8, fbgemm_fp8, mxfp4";
 
 // How a checkpoint is recognised and read.
 struct ReadableFormat {
@@ -62,6 +63,7 @@ constexpr ReadableFormat kReaders[] = {
      make_reader<bitsandbytes::Reader>},
     {[](std::string_view method, const Json&) { return method == "fp8" || method == "fbgemm_fp8"; },
      make_reader<fp8::Reader>},
+    {[](std::string_view method, const Json&) { return method == "mxfp4"; }, make_reader<mxfp4::Reader>},
 };
 
 struct WritableFormat {
@@ -137,6 +139,10 @@ const checkpoint::TensorInfo* quantized_tensor(const Checkpoint& checkpoint) {
 
 QuantizedMatrix DenseReader::read(std::string_view module) const {
   FARTHING_CHECK(false, "{} is not quantized", module);
+}
+
+QuantizedMatrix WeightReader::read_rows(std::string_view module, const RowRange&) const {
+  FARTHING_CHECK(false, "{} is one weight", module);
 }
 
 std::vector<std::pair<std::string, Tensor>> WeightWriter::encode_activation(

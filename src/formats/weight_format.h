@@ -30,6 +30,11 @@ struct WeightDescription {
   double bits_per_weight = 0;  // over all its tensors but the bias: scales count
 };
 
+/// Some rows of a weight: first, first + step, ...
+struct RowRange {
+  std::int64_t first = 0, step = 1, count = 0;
+};
+
 /// Reads the quantized weights of one open checkpoint. Safe to use from several threads.
 class WeightReader {
  public:
@@ -51,6 +56,10 @@ class WeightReader {
   /// Returns the module's weight. Throws kNotFound, kCorruptData or kUnsupported naming file and tensor when
   /// tensors are missing or contradict each other or the config.
   virtual QuantizedMatrix read(std::string_view module) const = 0;
+
+  /// Returns some rows of a module that holds the weights of many experts, one below the other. Only formats
+  /// with such modules have it.
+  virtual QuantizedMatrix read_rows(std::string_view module, const RowRange& rows) const;
 
   /// Returns how activations at a quantized linear, or keys and values of the attention at path `module`, are
   /// quantized at run time; nothing where they are not.

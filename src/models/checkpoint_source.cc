@@ -7,6 +7,7 @@
 #include "base/nearest_name.h"
 #include "formats/weight_format.h"
 #include "models/model.h"
+#include "models/tensor_part.h"
 #include "scheme/quantizer.h"
 
 namespace farthing::models {
@@ -35,6 +36,25 @@ struct CheckpointSource::Index {
     // Class names are enough: only Conv1D is stored the other way round.
     for (const ModuleInfo& linear : linears_of(spec))
       if (linear.class_name == "Conv1D") transposed.insert(linear.path);
+    parts = fused_parts_of(spec, [&](const std::string& whole) {
+      return find(whole) != nullptr || reader->is_quantized(file_name(whole));
+    });
+  }
+
+  /// Null for what the file has alone.
+  const TensorPart* part(std::string_view canonical) const {
+    if (find(canonical) != nullptr) return nullptr;
+    const auto at = parts.find(canonical);
+    return at == parts.end() ? nullptr : &at->second;
+  }
+  const TensorPart* weight_part(std::string_view module) const {
+    return module.empty() ? nullptr : part(std::string(module) + ".weight");
+  }
+
+  /// Module of the file in which a module's quantized weight lies.
+  std::string quantized_module(std::string_view module) const {
+    const TensorPart* inside = weight_part(module);
+    return file_name(inside == nullptr ? module : inside->whole);
   }
 
   /// Null when the file has no such tensor.
@@ -47,12 +67,17 @@ struct CheckpointSource::Index {
   std::string file_name(std::string_view canonical) const;
 
   bool is_quantized(const DeclaredTensor& declared) const {
-    return !declared.module.empty() && reader->is_quantized(file_name(declared.module));
+    return !declared.module.empty() && reader->is_quantized(quantized_module(declared.module));
   }
 
   /// The shape that a dense file would have.
   Shape quantized_shape(const DeclaredTensor& declared) const {
-    const formats::WeightDescription weight = reader->describe(file_name(declared.module));
+    const formats::WeightDescription weight = reader->describe(quantized_module(declared.module));
+    if (const TensorPart* inside = weight_part(declared.module)) {
+      const bool fits =
+          weight.rows == inside->whole_shape[0] * inside->outputs() && weight.columns == inside->inputs();
+      return fits ? declared.shape : Shape{weight.rows, weight.columns};
+    }
     if (transposed.contains(declared.module)) return {weight.columns, weight.rows};
     return {weight.rows, weight.columns};
   }
@@ -61,6 +86,7 @@ struct CheckpointSource::Index {
   nn::ModelSpec spec;
   std::map<std::string, std::string, std::less<>> file_names;  // by canonical tensor name
   std::set<std::string, std::less<>> transposed;               // modules stored [in, out]
+  TensorParts parts;                                           // of experts that lie together
   std::unique_ptr<formats::WeightReader> reader;
 };
 
@@ -82,12 +108,13 @@ CheckpointSource::CheckpointSource(std::shared_ptr<const checkpoint::Checkpoint>
 CheckpointSource::~CheckpointSource() = default;
 
 bool CheckpointSource::has(std::string_view tensor) const {
-  return index_->find(tensor) != nullptr;
+  return index_->find(tensor) != nullptr || index_->part(tensor) != nullptr;
 }
 
 Tensor CheckpointSource::tensor(std::string_view name) const {
   const std::string* file_name = index_->find(name);
   if (file_name != nullptr) return index_->checkpoint->read(*file_name);
+  if (const TensorPart* part = index_->part(name)) return take_part(tensor(part->whole), *part);
   std::vector<std::string_view> known;
   for (const auto& [canonical, unused] : index_->file_names) known.push_back(canonical);
   const std::string nearest = nearest_name(name, known);
@@ -98,9 +125,15 @@ Tensor CheckpointSource::tensor(std::string_view name) const {
 }
 
 std::variant<Tensor, QuantizedMatrix> CheckpointSource::linear_weight(std::string_view module) const {
-  const std::string in_file = file_name(module);
+  const std::string in_file = index_->quantized_module(module);
   if (index_->reader->is_quantized(in_file)) {
-    QuantizedMatrix weight = index_->reader->read(in_file);
+    const TensorPart* part = index_->weight_part(module);
+    QuantizedMatrix weight =
+        part == nullptr
+            ? index_->reader->read(in_file)
+            : index_->reader->read_rows(in_file, {.first = part->expert * part->outputs() + part->first,
+                                                  .step = part->step,
+                                                  .count = part->count});
     if (form_ == WeightForm::kAsStored || weight.rounding == DType::kF32) return weight;
     ThreadPool pool(1);  // modules are loaded in parallel
     return from_float32(scheme::dequantize(weight, pool, weight.rounding), weight.rounding);
@@ -111,7 +144,7 @@ std::variant<Tensor, QuantizedMatrix> CheckpointSource::linear_weight(std::strin
 
 std::optional<scheme::ActivationQuantization> CheckpointSource::activation(
     std::string_view module, scheme::ActivationSite site) const {
-  return index_->reader->activation(file_name(module), site);
+  return index_->reader->activation(index_->quantized_module(module), site);
 }
 
 void CheckpointSource::release(std::string_view prefix) const {
@@ -128,9 +161,12 @@ std::string CheckpointSource::file_name(std::string_view canonical) const {
 std::vector<std::string> CheckpointSource::unexplained() const {
   std::set<std::string> used;  // in the file's spelling
   for_each_tensor(index_->spec, [&](const DeclaredTensor& declared) {
-    if (const std::string* name = index_->find(declared.name)) used.insert(*name);
+    const TensorPart* part = index_->part(declared.name);
+    if (const std::string* name = index_->find(part == nullptr ? declared.name : part->whole))
+      used.insert(*name);
     if (!index_->is_quantized(declared)) return;
-    const std::vector<std::string> parts = index_->reader->tensors_of(file_name(declared.module));
+    const std::vector<std::string> parts =
+        index_->reader->tensors_of(index_->quantized_module(declared.module));
     used.insert(parts.begin(), parts.end());
   });
   if (index_->spec.decoder.tie_word_embeddings)
@@ -154,13 +190,14 @@ void CheckpointSource::require_complete() const {
   for_each_tensor(index_->spec, [&](const DeclaredTensor& declared) {
     if (index_->is_quantized(declared)) {
       require_shape(index_->quantized_shape(declared), declared.shape, index_->checkpoint->directory(),
-                    file_name(declared.module));
+                    index_->quantized_module(declared.module));
       return;
     }
-    const std::string* name = index_->find(declared.name);
+    const TensorPart* part = index_->part(declared.name);
+    const std::string* name = index_->find(part == nullptr ? declared.name : part->whole);
     if (name == nullptr) tensor(declared.name);  // throws, with the nearest name
     const checkpoint::TensorInfo& info = index_->checkpoint->at(*name);
-    require_shape(info.shape, declared.shape, info.file, *name);
+    require_shape(info.shape, part == nullptr ? declared.shape : part->whole_shape, info.file, *name);
     FARTHING_REQUIRE(is_floating_point(info.dtype), Code::kCorruptData, "a weight is stored as integers",
                      {{"file", info.file.string()}, {"tensor", *name}, {"dtype", dtype_name(info.dtype)}},
                      "the checkpoint may be quantized, with its quantization_config missing");

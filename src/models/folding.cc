@@ -29,6 +29,7 @@ class FoldingLister {
     // After a post-norm the residual stream carries the norm's output too, so no scale may move out of it.
     const bool foldable = block.residual != nn::Residual::kPostNorm;
     if (foldable) norm(block.attention_norm, path, std::move(attention_inputs));
+    if (block.attention.latent) latents(*block.attention.latent, join(path, block.attention.name));
     values(block.attention, join(path, block.attention.name));
     if (foldable && !one_norm) norm(block.mlp_norm, path, std::move(mlp_inputs));
     if (block.moe) {
@@ -64,16 +65,24 @@ class FoldingLister {
     if (norm && norm.weight) pairs.push_back({join(path, norm.name), std::move(balance), norm.weight_offset});
   }
 
+  void latents(const nn::LatentSpec& latent, const std::string& path) {
+    if (latent.query) norm(latent.query_norm, path, {join(path, latent.query->name)});
+    norm(latent.key_value_norm, path, {join(path, latent.key_value.name)});
+  }
+
   // Every value channel reaches the output once, unless several heads share it.
   void values(const nn::AttentionSpec& attention, const std::string& path) {
     const bool values_last =
         attention.layout == nn::QkvLayout::kSeparate || attention.layout == nn::QkvLayout::kConcatenated;
-    if (values_last && attention.num_heads == attention.num_key_value_heads)
+    // The values of latent attention lie between keys, and what is cut off at a limit does not scale.
+    const bool passes = !attention.latent && attention.projection_limit == 0.0f;
+    if (values_last && passes && attention.num_heads == attention.num_key_value_heads)
       pairs.push_back({join(path, attention.inputs.back().name), {join(path, attention.output.name)}});
   }
 
   // Through the product with the gate, or through ReLU, a positive factor passes unchanged.
   void mlp(const nn::MlpSpec& mlp, const std::string& path) {
+    if (mlp.limit != 0.0f || mlp.up_offset != 0.0f) return;
     if (mlp.gate || mlp.fused_gate_up || mlp.activation == nn::Activation::kRelu)
       pairs.push_back({join(path, mlp.up.name), {join(path, mlp.down.name)}});
   }

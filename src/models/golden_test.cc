@@ -8,6 +8,7 @@
 
 #include "models/model.h"
 #include "models/test_data.h"
+#include "models/test_weights.h"
 
 namespace farthing::models {
 namespace {
@@ -16,8 +17,18 @@ namespace fs = std::filesystem;
 using Ids = std::vector<std::int32_t>;
 
 constexpr std::string_view kCases[] = {
+    "arcee",
     "bloom",
     "cohere",
+    "cohere2",
+    "deepseek_v2",
+    "deepseek_v2-greedy",
+    "deepseek_v3",
+    "deepseek_v3-halves",
+    "dots1",
+    "ernie4_5",
+    "ernie4_5_moe",
+    "exaone4",
     "falcon",
     "falcon-mqa",
     "gemma",
@@ -26,11 +37,17 @@ constexpr std::string_view kCases[] = {
     "gemma3_text",
     "glm",
     "glm4",
+    "glm4_moe",
     "gpt2",
+    "gpt_bigcode",
     "gpt_neox",
     "gpt_neox-serial",
+    "gpt_oss",
     "gptj",
     "granite",
+    "helium",
+    "hunyuan_v1_dense",
+    "hunyuan_v1_moe",
     "idefics3",
     "internvl",
     "llama",
@@ -39,16 +56,26 @@ constexpr std::string_view kCases[] = {
     "llama-rope-linear",
     "llama-rope-yarn",
     "llama3",
+    "llama4_text",
+    "llama4_text-plain",
     "llava",
     "llava-mistral",
     "llava-newnames",
     "llava_next",
+    "minicpm3",
+    "minimax_m2",
+    "ministral",
+    "ministral3",
     "mistral",
     "mistral3",
     "mixtral",
     "mllama",
     "mpt",
+    "nemotron",
+    "olmo",
     "olmo2",
+    "olmo3",
+    "olmoe",
     "opt",
     "opt-350m",
     "opt-fp16-bin",
@@ -65,9 +92,11 @@ constexpr std::string_view kCases[] = {
     "qwen3",
     "qwen3_moe",
     "qwen3_vl",
+    "seed_oss",
     "smollm3",
     "smolvlm",
     "stablelm",
+    "stablelm-heads",
     "starcoder2",
 };
 
@@ -100,7 +129,7 @@ class Golden : public testing::TestWithParam<std::string_view> {
     if (!fs::exists(folder_)) GTEST_SKIP() << folder_ << " is not here; set FARTHING_FIXTURES";
     expected_.emplace(checkpoint::Checkpoint::open(folder_ / "expected.safetensors"));
     tolerance_ = read_json(folder_ / "case.json").at("tolerance").at("logits_abs").get<float>();
-    model_.emplace(Model::open(folder_));
+    model_.emplace(Model::open(with_weights(folder_)));
   }
 
   bool has(const std::string& name) const { return expected_->contains(name); }

@@ -15,7 +15,7 @@ nn::ModelSpec declare_granite(const Config& config) {
     block.attention.scale = static_cast<float>(config.number("attention_multiplier", 1.0));
     block.residual_scale = static_cast<float>(config.number("residual_multiplier", 1.0));
     if (config.flag("attention_bias", false)) add_attention_bias(block, true);
-    block.mlp.gate->bias = block.mlp.up.bias = block.mlp.down.bias = config.flag("mlp_bias", false);
+    set_mlp_bias(block.mlp, config.flag("mlp_bias", false));
   }
   return text_model(config, "granite", "GraniteForCausalLM", std::move(decoder));
 }

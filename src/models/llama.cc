@@ -53,6 +53,23 @@ void add_attention_bias(nn::BlockSpec& block, bool output) {
   block.attention.output.bias = output;
 }
 
+void set_mlp_bias(nn::MlpSpec& mlp, bool bias) {
+  if (mlp.gate) mlp.gate->bias = bias;
+  mlp.up.bias = mlp.down.bias = bias;
+}
+
+void move_norms_behind(nn::BlockSpec& block, std::int64_t hidden_size, double eps) {
+  block.attention_norm = block.mlp_norm = {};
+  block.attention_output_norm = rms_norm("post_attention_layernorm", hidden_size, eps);
+  block.mlp_output_norm = rms_norm("post_feedforward_layernorm", hidden_size, eps);
+}
+
+void add_projection_norms(nn::BlockSpec& block, double eps) {
+  nn::AttentionSpec& attention = block.attention;
+  attention.query_norm = rms_norm("q_norm", attention.num_heads * attention.head_dim, eps);
+  attention.key_norm = rms_norm("k_norm", attention.key_width(), eps);
+}
+
 void add_head_norms(nn::BlockSpec& block, double eps, float weight_offset) {
   block.attention.query_norm = rms_norm("q_norm", block.attention.head_dim, eps, weight_offset);
   block.attention.key_norm = rms_norm("k_norm", block.attention.head_dim, eps, weight_offset);
@@ -62,8 +79,7 @@ nn::ModelSpec declare_llama(const Config& config) {
   nn::DecoderSpec decoder = llama_decoder(config, {.class_prefix = "Llama"});
   for (nn::BlockSpec& block : decoder.blocks) {
     if (config.flag("attention_bias", false)) add_attention_bias(block, true);
-    const bool bias = config.flag("mlp_bias", false);
-    block.mlp.gate->bias = block.mlp.up.bias = block.mlp.down.bias = bias;
+    set_mlp_bias(block.mlp, config.flag("mlp_bias", false));
   }
   return text_model(config, "llama", "LlamaForCausalLM", std::move(decoder));
 }

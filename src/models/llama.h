@@ -35,6 +35,15 @@ nn::DecoderSpec llama_decoder(const Config& config, const LlamaDefaults& default
 /// Gives the attention of a block a bias on q, k and v, and on the output if asked.
 void add_attention_bias(nn::BlockSpec& block, bool output);
 
+/// Gives gate, up and down biases, or takes them.
+void set_mlp_bias(nn::MlpSpec& mlp, bool bias);
+
+/// Moves the norms of both branches behind them, under OLMo 2's names.
+void move_norms_behind(nn::BlockSpec& block, std::int64_t hidden_size, double eps);
+
+/// Gives a block OLMo 2's norms of queries and keys, over all heads at once before the rotation.
+void add_projection_norms(nn::BlockSpec& block, double eps);
+
 /// Gives a block Qwen 3's norms of queries and keys, per head before the rotation.
 void add_head_norms(nn::BlockSpec& block, double eps, float weight_offset = 0.0f);
 

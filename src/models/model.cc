@@ -210,8 +210,7 @@ Tensor Model::forward(Tensor hidden, const nn::Batch& batch, ThreadPool& pool,
 nn::SequenceCache Model::new_cache() const {
   nn::SequenceCache cache;
   for (const nn::BlockSpec& block : spec_->decoder.blocks) {
-    const std::int64_t width = block.attention.num_key_value_heads * block.attention.head_dim;
-    cache.layers.emplace_back(width, width);
+    cache.layers.emplace_back(block.attention.key_width(), block.attention.value_width());
   }
   const auto& blocks = spec_->decoder.blocks;
   const auto first = std::find_if(blocks.begin(), blocks.end(),

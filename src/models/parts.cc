@@ -33,13 +33,14 @@ nn::Activation activation(const Config& config, std::string_view key, std::strin
       {"silu", Activation::kSilu},
       {"swish", Activation::kSilu},
       {"relu", Activation::kRelu},
+      {"relu2", Activation::kReluSquared},
   };
   const std::string name = config.text(key, fallback);
   for (const auto& [known, value] : kNames)
     if (name == known) return value;
   throw Error(Code::kUnsupported, "the activation is not known",
               {{"file", config.origin()}, {"key", std::string(key)}, {"value", name}},
-              "known: gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, relu");
+              "known: gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, relu, relu2");
 }
 
 HeadCounts head_counts(const Config& config, std::int64_t hidden_size, std::int64_t default_heads,

@@ -39,7 +39,7 @@ nn::ModelSpec declare_smollm3(const Config& config) {
     if (!rotates(config, i, decoder.blocks.size())) block.attention.rope.reset();
     if (sliding[i]) block.attention.sliding_window = window;
     if (config.flag("attention_bias", false)) add_attention_bias(block, true);
-    block.mlp.gate->bias = block.mlp.up.bias = block.mlp.down.bias = config.flag("mlp_bias", false);
+    set_mlp_bias(block.mlp, config.flag("mlp_bias", false));
   }
   return text_model(config, "smollm3", "SmolLM3ForCausalLM", std::move(decoder));
 }

@@ -138,6 +138,8 @@ class Walk {
       inputs.erase(inputs.begin());
     }
     group(inputs, path, inner);
+    if (attention.latent) latent(*attention.latent, path, inner);
+    if (!attention.sinks.empty()) visitor_.parameter(join(path, attention.sinks), {attention.num_heads});
     head_norm(attention.query_norm, path, attention, attention.num_heads);
     head_norm(attention.key_norm, path, attention, attention.num_key_value_heads);
     group({&attention.output}, path, inner);
@@ -146,8 +148,23 @@ class Walk {
   void head_norm(const nn::NormSpec& norm, const std::string& path, const nn::AttentionSpec& attention,
                  std::int64_t num_heads) {
     if (!norm) return;
-    const Shape shape = attention.norm_per_head_weight ? Shape{num_heads, norm.size} : Shape{norm.size};
-    visitor_.norm(norm, join(path, norm.name), shape);
+    const std::string norm_path = join(path, norm.name);
+    switch (attention.head_norm_weights) {
+      case nn::HeadNormWeights::kShared:
+        return visitor_.norm(norm, norm_path, {norm.size});
+      case nn::HeadNormWeights::kMatrix:
+        return visitor_.norm(norm, norm_path, {num_heads, norm.size});
+      case nn::HeadNormWeights::kModules:
+        for (std::int64_t head = 0; head < num_heads; ++head)
+          visitor_.norm(norm, join(norm_path, head), {norm.size});
+    }
+  }
+
+  void latent(const nn::LatentSpec& latent, const std::string& path, const Place& place) {
+    norm(latent.query_norm, path);
+    if (latent.query) group({&*latent.query}, path, place);
+    norm(latent.key_value_norm, path);
+    group({&latent.key_value}, path, place);
   }
 
   void mlp(const nn::MlpSpec& mlp, const std::string& path, const Place& place) {
@@ -161,6 +178,9 @@ class Walk {
     const std::string path = join(parent, moe.name);
     const Place inner = below(place, path, moe.class_name, place.role);
     group({&moe.router}, path, inner);
+    if (!moe.choice_bias.empty())
+      visitor_.parameter(join(path, moe.choice_bias),
+                         moe.choice_bias_shape.empty() ? Shape{moe.num_experts} : moe.choice_bias_shape);
     for (std::int64_t e = 0; e < moe.num_experts; ++e) {
       const std::string expert = join(join(path, moe.experts_name), e);
       mlp(moe.expert, expert, below(inner, expert, moe.expert.class_name, place.role));

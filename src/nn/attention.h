@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/forward_context.h"
+#include "nn/latent_projection.h"
 #include "nn/norm.h"
 
 namespace farthing::nn {
@@ -39,12 +40,16 @@ class Attention {
 
   Heads project(const float* x, const ForwardContext& context);
   Heads project_separate(const float* x, std::int64_t rows, const ForwardContext& context);
+  Heads project_latent(const float* x, std::int64_t rows, const ForwardContext& context);
   Heads split_groups(const float* fused, std::int64_t rows, const ForwardContext& context) const;
   void normalize_heads(const Norm& norm, const Tensor& head_weights, float* heads, std::int64_t rows,
                        std::int64_t num_heads, ThreadPool& pool) const;
   /// Keys and values as a quantized cache holds them.
   void quantize_keys_and_values(const Heads& heads, const ForwardContext& context) const;
+  void normalize(const Heads& heads, const ForwardContext& context) const;
+  void limit(const Heads& heads, const ForwardContext& context) const;
   void rotate(const Heads& heads, const ForwardContext& context) const;
+  void grow_queries(const Heads& heads, const ForwardContext& context) const;
   void attend(const Heads& heads, float* out, const ForwardContext& context) const;
 
   AttentionSpec spec_;
@@ -53,7 +58,9 @@ class Attention {
   std::vector<Linear> inputs_;
   Linear output_;
   Norm query_norm_, key_norm_;
-  Tensor query_head_weights_, key_head_weights_;  // F32 [heads, D], with norm_per_head_weight
+  Tensor query_head_weights_, key_head_weights_;  // F32 [heads, D], where every head has its own
+  std::optional<LatentProjection> latent_;
+  Tensor sinks_;  // F32 [heads]
   std::optional<scheme::ActivationQuantization> key_quantization_, value_quantization_;
   std::vector<float> alibi_slopes_;
 };

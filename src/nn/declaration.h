@@ -39,7 +39,7 @@ struct NormSpec {
   float eps = 1e-5f;
   bool weight = true;
   bool bias = false;
-  float weight_offset = 0.0f;  // 1 for Gemma: files store the distance from 1
+  float weight_offset = 0.0f;  // 1 for Gemma and Nemotron: files store the distance from 1
 
   explicit operator bool() const { return kind != Kind::kNone; }
 };
@@ -83,6 +83,33 @@ enum class QkvLayout {
   kPerGroup,      // [kv heads, (the group's q heads, k, v), D]: Falcon's new architecture
 };
 
+/// Weights of the norms of queries and keys.
+enum class HeadNormWeights {
+  kShared,   // one for all heads, or one for all of them together
+  kMatrix,   // a row per head in one tensor [heads, D] (Cohere)
+  kModules,  // a module per head, NAME.0, NAME.1 ... (StableLM)
+};
+
+/// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): queries (with `query` declared) and keys with
+/// values come from narrow latents. Of AttentionSpec::inputs the first is then the query, or its latent; the
+/// second the latent of keys and values [L + R, H], whose last R outputs are the rotated part of every key.
+/// A head is N elements without rotation, then R rotated ones; head_dim = N + R.
+struct LatentSpec {
+  std::int64_t rank = 0;            // L
+  std::int64_t plain_dim = 0;       // N
+  NormSpec query_norm;              // of the query's latent
+  std::optional<LinearSpec> query;  // from it: [heads * (N + R), query rank]
+  NormSpec key_value_norm;          // of the first L
+  LinearSpec key_value;             // from them: per head its N of the key, then its value
+};
+
+/// Queries grow with their position p by 1 + scale * ln(1 + floor((p + offset) / length)) (arXiv 2501.19399).
+struct QueryGrowth {
+  double scale = 0.1;
+  double length = 8192;
+  double offset = 1;
+};
+
 struct AttentionSpec {
   std::string name;        // "self_attn"
   std::string class_name;  // "LlamaAttention"
@@ -93,16 +120,27 @@ struct AttentionSpec {
   std::vector<LinearSpec> inputs;  // q, k, v, or the fused one: they share their input
   LinearSpec output;
   NormSpec query_norm, key_norm;  // per head or, by their size, over all heads (OLMo 2); before the rotation
-  bool norm_per_head_weight = false;  // the norms' weights are [heads, D], a row per head (Cohere)
+  HeadNormWeights head_norm_weights = HeadNormWeights::kShared;
+  bool norm_after_rotation = false;
+  float projection_limit = 0.0f;  // q, k and v are cut to [-limit, limit] (OLMo's clip_qkv); 0: they are not
+  std::optional<LatentSpec> latent;
+  std::int64_t value_head_dim = 0;  // 0: head_dim
   std::optional<RopeSpec> rope;
   float scale = 0.0f;  // 0: D^-1/2
+  std::optional<QueryGrowth> query_growth;
+  std::string sinks;  // a parameter NAME [heads] of scores that lead to no value (gpt-oss); empty: none
   float softcap = 0.0f;
   std::int64_t sliding_window = 0;  // 0: none; else a query sees that many keys, itself included
+  std::int64_t chunk = 0;           // 0: none; else a query sees keys of its own run of that many positions
   bool causal = true;
   bool cross = false;          // keys and values come from the states of pictures (Mllama)
   bool two_way_spans = false;  // rows of Batch::spans see each other both ways: Gemma 3's pictures
   bool windowed = false;       // in a tower: rows see those of their window only (Qwen 2.5-VL)
   float alibi_scale = 0.0f;    // 0: no ALiBi; else the factor of its slopes (1 for Bloom, D^-1/2 for Falcon)
+
+  std::int64_t value_dim() const { return value_head_dim == 0 ? head_dim : value_head_dim; }
+  std::int64_t key_width() const { return num_key_value_heads * head_dim; }
+  std::int64_t value_width() const { return num_key_value_heads * value_dim(); }
 };
 
 /// down(f(gate(x)) * up(x)), or down(f(up(x))) when there is no gate.
@@ -114,6 +152,21 @@ struct MlpSpec {
   LinearSpec up;  // with `fused_gate_up`: [2I, H], first the gate's rows
   LinearSpec down;
   bool fused_gate_up = false;
+  float limit = 0.0f;      // 0: none; else gate is cut to at most, up to [-limit, limit] of it (gpt-oss)
+  float up_offset = 0.0f;  // added to up
+};
+
+/// What turns a router's logits into scores.
+enum class RouterScore { kSoftmax, kSigmoid };
+
+/// How files keep the linears of all experts of a layer in one tensor each, beside the form with an expert
+/// per tensor, which every family has too: EXPERTS.GATE_UP [experts, 2I, H] and EXPERTS.DOWN [experts, H, I];
+/// biases, where experts have them, under the same names with "_bias".
+struct FusedExperts {
+  std::string gate_up = "gate_up_proj";
+  std::string down = "down_proj";
+  bool transposed = false;   // [experts, in, out]
+  bool interleaved = false;  // gate and up take turns; else gate comes first
 };
 
 /// A router and experts, each an MlpSpec of its own.
@@ -124,8 +177,17 @@ struct MoeSpec {
   std::string experts_name;  // "experts": expert e is NAME.EXPERTS.e
   std::int64_t num_experts = 0;
   std::int64_t num_experts_per_token = 0;
+  RouterScore score = RouterScore::kSoftmax;
+  std::string choice_bias;  // a parameter NAME [experts], added to scores for the choice only; empty: none
+  Shape choice_bias_shape;  // of that tensor in the file; empty: [experts]
+  std::int64_t num_groups = 1;  // of experts that follow each other: only the best groups are chosen from
+  std::int64_t groups_per_token = 1;
+  std::int64_t experts_per_group_score = 1;  // a group is as good as so many of its best experts together
   bool normalize_top_k = true;
-  MlpSpec expert;  // its `name` is unused
+  float routed_scale = 1.0f;   // of the weights of the chosen, at the end
+  bool scales_inputs = false;  // the weight multiplies what an expert reads, not what it answers (Llama 4)
+  MlpSpec expert;              // its `name` is unused
+  FusedExperts fused;
   std::optional<MlpSpec> shared_expert;
   std::optional<LinearSpec> shared_expert_gate;  // sigmoid of it scales the shared expert (Qwen2-MoE)
 };

@@ -16,14 +16,18 @@ namespace farthing::nn {
 using InputObserver =
     std::function<void(std::span<Linear* const> linears, const float* x, std::int64_t rows)>;
 
-/// Keys (after the rotation) and values of one attention: [rows, heads * head_dim] each, with the distances
-/// of their rows in floats.
+/// Keys (after the rotation) [rows, heads * head_dim] and values [rows, heads * value_dim] of one attention,
+/// with the distances of their rows in floats.
 struct KeysAndValues {
   const std::string& attention;  // canonical path
   const float *keys, *values;
-  std::int64_t key_stride, value_stride, rows, num_heads, head_dim;
+  std::int64_t key_stride, value_stride, rows, num_heads, head_dim, value_dim;
 };
 using CacheObserver = std::function<void(const KeysAndValues&)>;
+
+/// How many rows of a call a router sent to each expert: `experts` is their canonical path without number.
+using RoutingObserver =
+    std::function<void(const std::string& experts, const std::vector<std::int64_t>& tokens)>;
 
 struct ForwardContext {
   ThreadPool& pool;
@@ -31,6 +35,8 @@ struct ForwardContext {
   const InputObserver* observer = nullptr;
   Scratch* scratch = nullptr;  // shared by the blocks of a pass; a block without one uses its own
   const CacheObserver* cache_observer = nullptr;
+  const RoutingObserver* routing_observer = nullptr;
+  bool calibrates_all_experts = false;  // every expert reads every row; only routed rows count for the output
 
   void observe(std::span<Linear* const> linears, const float* x, std::int64_t rows) const {
     if (observer != nullptr && *observer && rows > 0) (*observer)(linears, x, rows);

@@ -24,8 +24,11 @@ class Mlp {
   /// Returns what `down` reads, [rows, I].
   const float* activated(const float* x, std::int64_t rows, const ForwardContext& context) const;
 
+  void limit(float* gate, float* up, std::int64_t stride, std::int64_t rows, std::int64_t width) const;
+
   Activation activation_;
   bool fused_gate_up_;
+  float limit_, up_offset_;
   Linear gate_, up_, down_;
 };
 

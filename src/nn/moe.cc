@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "nn/names.h"
+#include "nn/norm.h"
 
 namespace farthing::nn {
 namespace {
+
+void sigmoid(float* x, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) x[i] = 1.0f / (1.0f + std::exp(-x[i]));
+}
 
 void softmax(float* x, std::int64_t count) {
   const float largest = *std::max_element(x, x + count);
@@ -16,16 +22,15 @@ void softmax(float* x, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) x[i] /= sum;
 }
 
-// The `count` best experts, best first; the lower index wins a tie.
-std::vector<std::size_t> best_experts(const float* probabilities, std::size_t num_experts,
-                                      std::size_t count) {
-  std::vector<std::size_t> order(num_experts);
+// Places of the `count` largest scores, largest first; the lower place wins a tie.
+std::vector<std::size_t> largest(const std::vector<float>& scores, std::int64_t count) {
+  std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto better = [&](std::size_t a, std::size_t b) {
-    return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+    return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
   };
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), better);
-  order.resize(count);
+  std::partial_sort(order.begin(), order.begin() + count, order.end(), better);
+  order.resize(static_cast<std::size_t>(count));
   return order;
 }
 
@@ -35,6 +40,10 @@ MixtureOfExperts::MixtureOfExperts(const MoeSpec& spec, const std::string& paren
     : spec_(spec), path_(join(parent, spec.name)) {
   const std::string& path = path_;
   router_ = Linear(spec.router, join(path, spec.router.name), source);
+  if (!spec.choice_bias.empty()) {
+    const Shape shape = spec.choice_bias_shape.empty() ? Shape{spec.num_experts} : spec.choice_bias_shape;
+    choice_bias_ = read_float32(source, join(path, spec.choice_bias), shape).clone();
+  }
   experts_.reserve(static_cast<std::size_t>(spec.num_experts));
   for (std::int64_t e = 0; e < spec.num_experts; ++e)
     experts_.emplace_back(spec.expert, join(join(path, spec.experts_name), e), source);
@@ -46,10 +55,21 @@ MixtureOfExperts::MixtureOfExperts(const MoeSpec& spec, const std::string& paren
 
 void MixtureOfExperts::forward(const float* x, std::int64_t rows, float* y, const ForwardContext& context) {
   const std::vector<std::vector<Assignment>> assignments = route(x, rows, context);
+  if (context.routing_observer != nullptr && *context.routing_observer)
+    (*context.routing_observer)(join(path_, spec_.experts_name), routed_tokens(assignments));
   std::fill_n(y, rows * spec_.router.in_features, 0.0f);
   for (std::size_t e = 0; e < experts_.size(); ++e)
     if (!assignments[e].empty()) run_expert(experts_[e], assignments[e], x, y, context);
   if (shared_expert_) add_shared_expert(x, rows, y, context);
+}
+
+std::vector<std::int64_t> MixtureOfExperts::routed_tokens(
+    const std::vector<std::vector<Assignment>>& assignments) {
+  std::vector<std::int64_t> counts;
+  for (const std::vector<Assignment>& rows : assignments)
+    counts.push_back(
+        std::count_if(rows.begin(), rows.end(), [](const Assignment& a) { return a.is_routed; }));
+  return counts;
 }
 
 std::vector<std::vector<MixtureOfExperts::Assignment>> MixtureOfExperts::route(
@@ -61,16 +81,46 @@ std::vector<std::vector<MixtureOfExperts::Assignment>> MixtureOfExperts::route(
 
   std::vector<std::vector<Assignment>> assignments(experts_.size());
   for (std::int64_t row = 0; row < rows; ++row) {
-    float* probabilities = logits + row * spec_.num_experts;
-    softmax(probabilities, spec_.num_experts);
-    const std::vector<std::size_t> chosen =
-        best_experts(probabilities, experts_.size(), static_cast<std::size_t>(spec_.num_experts_per_token));
-    float sum = 0.0f;
-    for (const std::size_t e : chosen) sum += probabilities[e];
-    const float divisor = spec_.normalize_top_k ? sum : 1.0f;
-    for (const std::size_t e : chosen) assignments[e].push_back({row, probabilities[e] / divisor});
+    float* scores = logits + row * spec_.num_experts;
+    spec_.score == RouterScore::kSigmoid ? sigmoid(scores, spec_.num_experts)
+                                         : softmax(scores, spec_.num_experts);
+    const std::vector<std::size_t> chosen = choose(scores);
+    float sum = 1e-20f;  // sigmoids may all vanish
+    for (const std::size_t e : chosen) sum += scores[e];
+    const float factor = spec_.routed_scale / (spec_.normalize_top_k ? sum : 1.0f);
+    for (const std::size_t e : chosen) assignments[e].push_back({row, scores[e] * factor});
+    if (!context.calibrates_all_experts) continue;
+    for (std::size_t e = 0; e < experts_.size(); ++e)
+      if (std::find(chosen.begin(), chosen.end(), e) == chosen.end())
+        assignments[e].push_back({row, scores[e] * factor, /*is_routed=*/false});
   }
   return assignments;
+}
+
+std::vector<std::size_t> MixtureOfExperts::choose(const float* scores) const {
+  std::vector<float> choice(scores, scores + spec_.num_experts);
+  if (choice_bias_.defined())
+    for (std::size_t e = 0; e < choice.size(); ++e) choice[e] += choice_bias_.data<float>()[e];
+  if (spec_.num_groups > 1) leave_best_groups(choice);
+  return largest(choice, spec_.num_experts_per_token);
+}
+
+// DeepSeek-V2 and -V3: a token may go to few groups only, which lie on different machines.
+void MixtureOfExperts::leave_best_groups(std::vector<float>& scores) const {
+  const auto size = static_cast<std::ptrdiff_t>(spec_.num_experts / spec_.num_groups);
+  std::vector<float> groups;
+  for (auto group = scores.begin(); group != scores.end(); group += size) {
+    const std::vector<float> members(group, group + size);
+    float sum = 0.0f;
+    for (const std::size_t e : largest(members, spec_.experts_per_group_score)) sum += members[e];
+    groups.push_back(sum);
+  }
+  const std::vector<std::size_t> best = largest(groups, spec_.groups_per_token);
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (std::find(best.begin(), best.end(), g) != best.end()) continue;
+    const auto group = scores.begin() + static_cast<std::ptrdiff_t>(g) * size;
+    std::fill(group, group + size, -std::numeric_limits<float>::infinity());
+  }
 }
 
 void MixtureOfExperts::run_expert(Mlp& expert, const std::vector<Assignment>& assignments, const float* x,
@@ -78,12 +128,17 @@ void MixtureOfExperts::run_expert(Mlp& expert, const std::vector<Assignment>& as
   const std::int64_t width = spec_.router.in_features, count = static_cast<std::int64_t>(assignments.size());
   float* input = context.scratch->floats(Scratch::kExpertInput, count * width);
   float* output = context.scratch->floats(Scratch::kExpertOutput, count * width);
-  for (std::int64_t i = 0; i < count; ++i)
-    std::copy_n(x + assignments[static_cast<std::size_t>(i)].row * width, width, input + i * width);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Assignment& assignment = assignments[static_cast<std::size_t>(i)];
+    const float factor = spec_.scales_inputs ? assignment.weight : 1.0f;
+    for (std::int64_t j = 0; j < width; ++j) input[i * width + j] = factor * x[assignment.row * width + j];
+  }
   expert.forward(input, count, output, context);
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto [row, weight] = assignments[static_cast<std::size_t>(i)];
-    for (std::int64_t j = 0; j < width; ++j) y[row * width + j] += weight * output[i * width + j];
+    const auto [row, weight, is_routed] = assignments[static_cast<std::size_t>(i)];
+    if (!is_routed) continue;
+    const float factor = spec_.scales_inputs ? 1.0f : weight;
+    for (std::int64_t j = 0; j < width; ++j) y[row * width + j] += factor * output[i * width + j];
   }
 }
 
@@ -124,7 +179,7 @@ Mlp* MixtureOfExperts::expert(const std::string& path) {
 }
 
 std::size_t MixtureOfExperts::num_bytes() const {
-  std::size_t sum = router_.num_bytes() + shared_expert_gate_.num_bytes();
+  std::size_t sum = router_.num_bytes() + choice_bias_.num_bytes() + shared_expert_gate_.num_bytes();
   for (const Mlp& expert : experts_) sum += expert.num_bytes();
   return sum + (shared_expert_ ? shared_expert_->num_bytes() : 0);
 }

@@ -31,10 +31,16 @@ class MixtureOfExperts {
   struct Assignment {
     std::int64_t row;
     float weight;
+    bool is_routed = true;  // false: computed for calibration only, and forgotten
   };
 
+  static std::vector<std::int64_t> routed_tokens(const std::vector<std::vector<Assignment>>& assignments);
   std::vector<std::vector<Assignment>> route(const float* x, std::int64_t rows,
                                              const ForwardContext& context);
+  /// The chosen experts of one row, best first.
+  std::vector<std::size_t> choose(const float* scores) const;
+  /// Takes the experts outside of the best groups out of the choice.
+  void leave_best_groups(std::vector<float>& scores) const;
   void run_expert(Mlp& expert, const std::vector<Assignment>& assignments, const float* x, float* y,
                   const ForwardContext& context);
   void add_shared_expert(const float* x, std::int64_t rows, float* y, const ForwardContext& context);
@@ -42,6 +48,7 @@ class MixtureOfExperts {
   MoeSpec spec_;
   std::string path_;
   Linear router_;
+  Tensor choice_bias_;  // F32 [experts]
   std::vector<Mlp> experts_;
   std::optional<Mlp> shared_expert_;
   Linear shared_expert_gate_;

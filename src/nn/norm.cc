@@ -18,6 +18,8 @@ Norm::Norm(const NormSpec& spec, const std::string& parent, const WeightSource& 
   if (!spec) return;
   const std::string path = join(parent, spec.name);
   if (spec.weight) weight_ = read_float32(source, path + ".weight", {spec.size}).clone();
+  if (spec.kind == NormSpec::Kind::kLayer && spec.weight_offset != 0.0f)
+    for (std::int64_t i = 0; i < spec.size; ++i) weight_.mutable_data<float>()[i] += spec.weight_offset;
   if (spec.bias) bias_ = read_float32(source, path + ".bias", {spec.size}).clone();
 }
 

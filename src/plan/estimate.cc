@@ -21,7 +21,7 @@ constexpr std::int64_t kDefaultSamples = 128;
 std::uint64_t cache_bytes_per_token(const nn::DecoderSpec& decoder) {
   std::int64_t floats = 0;
   for (const nn::BlockSpec& block : decoder.blocks) {
-    floats += 2 * block.attention.num_key_value_heads * block.attention.head_dim;
+    floats += block.attention.key_width() + block.attention.value_width();
   }
   return static_cast<std::uint64_t>(floats) * sizeof(float);
 }

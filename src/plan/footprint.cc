@@ -62,7 +62,7 @@ std::uint64_t activation_bytes(const nn::ModelSpec& spec, std::int64_t rows) {
   for (const nn::BlockSpec& block : spec.decoder.blocks) {
     const auto& attention = block.attention;
     const std::int64_t heads = attention.num_heads * attention.head_dim,
-                       key_values = 2 * attention.num_key_value_heads * attention.head_dim;
+                       key_values = attention.key_width() + attention.value_width();
     const std::int64_t inner = block.moe ? block.moe->expert.up.out_features : block.mlp.up.out_features;
     widest = std::max({widest, 2 * heads + key_values, 2 * inner});
   }

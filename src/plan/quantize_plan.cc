@@ -164,6 +164,9 @@ class Planner {
     plan_.recipe = std::move(recipe);
     modules_ = plan_.spec ? models::linears_of(*plan_.spec) : guess_linears(checkpoint);
     files_ = file_names_of(checkpoint, plan_.spec);
+    if (plan_.spec)
+      parts_ = models::fused_parts_of(*plan_.spec,
+                                      [&](const std::string& whole) { return files_.contains(whole); });
   }
 
   QuantizePlan make() {
@@ -256,6 +259,7 @@ class Planner {
     linear.source_tensor = source_of(module);
     linear.file_module = file_module_of(module);
     linear.transposed = module.class_name == "Conv1D";
+    if (const models::TensorPart* part = part_of(module)) linear.part = *part;
     const checkpoint::TensorInfo& tensor = checkpoint_.at(linear.source_tensor);
     FARTHING_REQUIRE(is_floating_point(tensor.dtype) && dtype_bits(tensor.dtype) >= 16, Code::kUnsupported,
                      "the weight is quantized already",
@@ -305,6 +309,12 @@ class Planner {
     return plan_.spec && module.role == models::Role::kHead && plan_.spec->decoder.tie_word_embeddings;
   }
 
+  // Null where the module's weight has a tensor of its own.
+  const models::TensorPart* part_of(const models::ModuleInfo& module) const {
+    const auto found = parts_.find(module.path + ".weight");
+    return found == parts_.end() || files_.contains(found->first) ? nullptr : &found->second;
+  }
+
   // The file's tensor with the module's weight.
   std::string source_of(const models::ModuleInfo& module) const {
     const std::string canonical =
@@ -312,6 +322,7 @@ class Planner {
                              : module.path + ".weight";
     const auto found = files_.find(canonical);
     if (found != files_.end()) return found->second;
+    if (const models::TensorPart* part = part_of(module)) return files_.at(part->whole);
     const bool packed =
         files_.contains(module.path + ".weight_packed") || files_.contains(module.path + ".qweight");
     FARTHING_REQUIRE(!packed, Code::kUnsupported, "the checkpoint is quantized already",
@@ -325,6 +336,8 @@ class Planner {
     if (const auto found = files_.find(module.path + ".weight"); found != files_.end()) {
       return found->second.substr(0, found->second.size() - std::string_view(".weight").size());
     }
+    if (const models::TensorPart* part = part_of(module))
+      return models::part_name(*part, module.path, files_.at(part->whole));
     // A tied head has no tensor of its own: it takes the spelling that the file would use.
     const auto all = spellings(*plan_.spec, module.path);
     const std::string embedding = source_of(module);
@@ -408,10 +421,13 @@ class Planner {
 
   void lay_out_tensors() {
     std::map<std::string, std::size_t> linear_of_tensor;
+    std::map<std::string, std::vector<std::size_t>> linears_inside;  // by the tensor of their experts
     for (std::size_t i = 0; i < plan_.linears.size(); ++i) {
       const LinearPlan& linear = plan_.linears[i];
       if (is_tied_head(linear.module))
         plan_.unties_head = true;
+      else if (linear.part)
+        linears_inside[linear.source_tensor].push_back(i);
       else
         linear_of_tensor.emplace(linear.source_tensor, i);
     }
@@ -431,6 +447,11 @@ class Planner {
       plan_.bytes_in += tensor.num_bytes;
       if (const auto linear = linear_of_tensor.find(tensor.name); linear != linear_of_tensor.end()) {
         add_quantized(plan_.linears[linear->second]);
+      } else if (const auto inside = linears_inside.find(tensor.name); inside != linears_inside.end()) {
+        for (const std::size_t i : inside->second) add_quantized(plan_.linears[i]);
+        cut_the_rest(tensor);
+      } else if (is_bias_of(tensor.name, linears_inside)) {
+        cut_the_rest(tensor);
       } else if (stale_head.empty() || !tensor.name.ends_with(stale_head)) {
         plan_.tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
         plan_.copied.push_back(tensor.name);
@@ -448,6 +469,28 @@ class Planner {
                          static_cast<std::uint64_t>(dtype_bits(tensor.dtype)) / 8;
     plan_.bits_per_weight = static_cast<double>(quantized_bits) /
                             static_cast<double>(std::max<std::int64_t>(plan_.quantized_parameters, 1));
+  }
+
+  // The biases of experts that are taken apart.
+  static bool is_bias_of(const std::string& name,
+                         const std::map<std::string, std::vector<std::size_t>>& linears_inside) {
+    constexpr std::string_view kBias = "_bias";
+    return name.ends_with(kBias) && linears_inside.contains(name.substr(0, name.size() - kBias.size()));
+  }
+
+  // What is not quantized of a tensor that is taken apart gets the names that single experts have.
+  void cut_the_rest(const checkpoint::TensorInfo& tensor) {
+    std::set<std::string> quantized;
+    for (const LinearPlan& linear : plan_.linears)
+      if (linear.source_tensor == tensor.name) quantized.insert(linear.module.path + ".weight");
+    for (const auto& [name, part] : parts_) {
+      if (files_.at(part.whole) != tensor.name || quantized.contains(name)) continue;
+      const std::string in_file = models::part_name(part, name, tensor.name);
+      Shape shape = {part.count};
+      if (part.whole_shape.size() == 3) shape.push_back(part.inputs());
+      plan_.tensors.push_back({in_file, tensor.dtype, shape});
+      plan_.cut.push_back({in_file, tensor.name, part});
+    }
   }
 
   void describe() {
@@ -542,6 +585,7 @@ class Planner {
   std::unique_ptr<formats::WeightWriter> writer_;
   std::vector<models::ModuleInfo> modules_;
   std::map<std::string, std::string> files_;
+  models::TensorParts parts_;  // of experts that lie together
   QuantizePlan plan_;
 };
 

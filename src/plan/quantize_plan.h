@@ -10,18 +10,20 @@
 #include "checkpoint/checkpoint.h"
 #include "formats/weight_format.h"
 #include "models/family.h"
+#include "models/tensor_part.h"
 #include "plan/recipe.h"
 
 namespace farthing::plan {
 
 /// What happens to one linear.
 struct LinearPlan {
-  models::ModuleInfo module;   // canonical names
-  std::string file_module;     // the path as the file spells it: what is written
-  std::string source_tensor;   // the file's tensor that holds the weight (the embedding's, for a tied head)
-  bool transposed = false;     // stored [in, out]
-  DType dtype = DType::kBF16;  // of the source weight
-  DType scale_dtype = DType::kBF16;  // as the format wants it
+  models::ModuleInfo module;  // canonical names
+  std::string file_module;    // the path as the file spells it: what is written
+  std::string source_tensor;  // the file's tensor that holds the weight (the embedding's, for a tied head)
+  bool transposed = false;    // stored [in, out]
+  std::optional<models::TensorPart> part;  // of the source tensor, where experts lie together in it
+  DType dtype = DType::kBF16;              // of the source weight
+  DType scale_dtype = DType::kBF16;        // as the format wants it
   Method method = Method::kRtn;
   scheme::Scheme scheme;
   GptqSettings gptq;
@@ -52,6 +54,14 @@ struct Deviation {
   std::string what;
 };
 
+/// A tensor of the result that is cut out of one of the source: what is not quantized of experts that lay
+/// together.
+struct CutTensor {
+  std::string name;  // in the result
+  std::string source_tensor;
+  models::TensorPart part;
+};
+
 struct QuantizePlan {
   std::string model_name;             // last part of the folder's name
   std::string scheme_name;            // "W4A16", or "mixed"
@@ -69,10 +79,11 @@ struct QuantizePlan {
   bool unties_head = false;
   std::vector<checkpoint::TensorPlan> tensors;  // everything that will be written, in order
   std::vector<std::string> copied;              // tensors of the source that are copied byte for byte
-  formats::ModelQuantization quantization;      // for config.json
-  std::uint64_t bytes_in = 0;                   // tensor bytes of the source
-  std::uint64_t bytes_out = 0;                  // tensor bytes of the result
-  double bits_per_weight = 0;                   // of the quantized linears, scales included
+  std::vector<CutTensor> cut;
+  formats::ModelQuantization quantization;  // for config.json
+  std::uint64_t bytes_in = 0;               // tensor bytes of the source
+  std::uint64_t bytes_out = 0;              // tensor bytes of the result
+  double bits_per_weight = 0;               // of the quantized linears, scales included
   std::int64_t quantized_parameters = 0;
 
   /// The tensors of a block's quantized cache; none without one.

@@ -11,7 +11,7 @@
 #include "checkpoint/staging.h"
 #include "checkpoint/writer.h"
 #include "formats/weight_format.h"
-#include "models/family.h"
+#include "models/tensor_part.h"
 #include "plan/quantize_plan.h"
 #include "scheme/quantizer.h"
 
@@ -26,8 +26,9 @@ struct Layer {
   std::string module;
   scheme::Scheme scheme;  // as the target will say it
   std::int64_t rows = 0, columns = 0;
-  DType value_dtype = DType::kBF16;  // of the scales, or of the weight before
-  bool centred = true;               // all zero points lie in the middle of the range
+  DType value_dtype = DType::kBF16;           // of the scales, or of the weight before
+  bool centred = true;                        // all zero points lie in the middle of the range
+  std::optional<models::TensorPart> experts;  // a part of it, where it holds all experts of a layer
 };
 
 bool is_centred(const QuantizedMatrix& weight) {
@@ -110,7 +111,11 @@ class Conversion {
                   .rows = weight.rows,
                   .columns = weight.columns,
                   .value_dtype = weight.table.defined() ? weight.rounding : weight.scales.dtype(),
-                  .centred = is_centred(weight)};
+                  .centred = is_centred(weight),
+                  .experts = experts_in(module)};
+      FARTHING_REQUIRE(!layer.experts || !to_format(), Code::kUnsupported,
+                       "experts that lie together cannot be converted as they are", {{"module", module}},
+                       "use --dequantize, then farthing quantize for the other format");
       scheme::QuantizationArgs& args = *layer.scheme.weights;
       args.symmetric = weight.symmetric;
       if (weight.group_index.defined())
@@ -187,6 +192,23 @@ class Conversion {
     return names;
   }
 
+  std::optional<models::TensorPart> experts_in(const std::string& module) const {
+    if (!spec_) return {};
+    const std::string path = models::canonical_name(*spec_, module);
+    const auto parts =
+        models::fused_parts_of(*spec_, [&](const std::string& whole) { return whole == path; });
+    if (parts.empty()) return {};
+    return parts.begin()->second;
+  }
+
+  // Name and shape of a weight that is no longer quantized.
+  TensorPlan plain(const Layer& layer) const {
+    if (layer.experts) return {layer.module, plain_dtype_, layer.experts->whole_shape};
+    const Shape shape =
+        is_transposed(layer) ? Shape{layer.columns, layer.rows} : Shape{layer.rows, layer.columns};
+    return {layer.module + ".weight", plain_dtype_, shape};
+  }
+
   bool is_transposed(const Layer& layer) const {
     if (!spec_) return false;
     const std::string path = models::canonical_name(*spec_, layer.module);
@@ -219,9 +241,7 @@ class Conversion {
              writer_->plan_tensors(layer.module, layer.scheme, layer.rows, layer.columns, layer.value_dtype))
           tensors.push_back(std::move(tensor));
       } else {
-        const Shape shape =
-            is_transposed(layer) ? Shape{layer.columns, layer.rows} : Shape{layer.rows, layer.columns};
-        tensors.push_back({layer.module + ".weight", plain_dtype_, shape});
+        tensors.push_back(plain(layer));
       }
     }
     return tensors;
@@ -240,7 +260,10 @@ class Conversion {
     const Tensor rounded = from_float32(values, plain_dtype_);
     const Tensor back = to_float32(rounded);
     result_.lossless = result_.lossless && std::ranges::equal(values.span<float>(), back.span<float>());
-    writer.write(layer.module + ".weight", is_transposed(layer) ? transpose(rounded) : rounded);
+    const Tensor stored = layer.experts          ? models::put_together(rounded, *layer.experts)
+                          : is_transposed(layer) ? transpose(rounded)
+                                                 : rounded;
+    writer.write(plain(layer).name, stored);
   }
 
   void copy_the_rest(checkpoint::CheckpointWriter& writer) {

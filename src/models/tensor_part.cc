@@ -1,0 +1,117 @@
+#include "models/tensor_part.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "nn/names.h"
+
+namespace farthing::models {
+namespace {
+
+using nn::join;
+
+class PartLister {
+ public:
+  PartLister(const nn::MoeSpec& moe, std::string experts, const std::function<bool(const std::string&)>& has,
+             TensorParts& parts)
+      : moe_(moe), experts_(std::move(experts)), has_(has), parts_(parts) {}
+
+  void list() {
+    const nn::MlpSpec& expert = moe_.expert;
+    const std::int64_t width = expert.down.in_features;
+    if (expert.gate) {
+      const std::int64_t step = moe_.fused.interleaved ? 2 : 1;
+      add(*expert.gate, moe_.fused.gate_up, 2 * width, {.first = 0, .step = step});
+      add(expert.up, moe_.fused.gate_up, 2 * width, {.first = step == 2 ? 1 : width, .step = step});
+    } else {
+      add(expert.up, moe_.fused.gate_up, expert.up.out_features, {});
+    }
+    add(expert.down, moe_.fused.down, expert.down.out_features, {});
+  }
+
+ private:
+  void add(const nn::LinearSpec& linear, const std::string& name, std::int64_t outputs, TensorPart part) {
+    part.count = linear.out_features;
+    part.whole = join(experts_, name);
+    part.transposed = moe_.fused.transposed;
+    part.whole_shape = {moe_.num_experts, outputs, linear.in_features};
+    if (part.transposed) std::swap(part.whole_shape[1], part.whole_shape[2]);
+    add_experts(linear.name + ".weight", part);
+    if (!linear.bias) return;
+    part.whole += "_bias";
+    part.transposed = false;
+    part.whole_shape = {moe_.num_experts, outputs};
+    add_experts(linear.name + ".bias", part);
+  }
+
+  void add_experts(const std::string& name, TensorPart part) {
+    if (!has_(part.whole)) return;
+    for (part.expert = 0; part.expert < moe_.num_experts; ++part.expert)
+      parts_.emplace(join(join(experts_, part.expert), name), part);
+  }
+
+  const nn::MoeSpec& moe_;
+  std::string experts_;
+  const std::function<bool(const std::string&)>& has_;
+  TensorParts& parts_;
+};
+
+}  // namespace
+
+TensorParts fused_parts_of(const nn::ModelSpec& spec,
+                           const std::function<bool(const std::string& whole)>& has) {
+  TensorParts parts;
+  const std::string layers = join(spec.decoder.path, spec.decoder.layers);
+  for (std::size_t i = 0; i < spec.decoder.blocks.size(); ++i) {
+    const std::optional<nn::MoeSpec>& moe = spec.decoder.blocks[i].moe;
+    if (!moe) continue;
+    const std::string path = join(join(layers, static_cast<std::int64_t>(i)), moe->name);
+    PartLister(*moe, join(path, moe->experts_name), has, parts).list();
+  }
+  return parts;
+}
+
+Tensor take_part(const Tensor& whole, const TensorPart& part) {
+  FARTHING_CHECK(whole.shape() == part.whole_shape, "{}: {}", part.whole, to_string(whole.shape()));
+  const bool is_bias = whole.rank() == 2;
+  const std::int64_t outputs = part.outputs(), inputs = part.inputs();
+  const std::size_t size = whole.num_bytes() / static_cast<std::size_t>(whole.numel());
+  Tensor result = Tensor::empty(whole.dtype(), is_bias ? Shape{part.count} : Shape{part.count, inputs});
+  const std::byte* from =
+      whole.bytes().data() + static_cast<std::size_t>(part.expert * outputs * inputs) * size;
+  std::byte* to = result.mutable_bytes().data();
+  const auto copy = [&](std::int64_t to_element, std::int64_t from_element, std::int64_t count) {
+    std::memcpy(to + static_cast<std::size_t>(to_element) * size,
+                from + static_cast<std::size_t>(from_element) * size, static_cast<std::size_t>(count) * size);
+  };
+  for (std::int64_t r = 0; r < part.count; ++r) {
+    const std::int64_t output = part.first + r * part.step;
+    if (!part.transposed) {
+      copy(r * inputs, output * inputs, inputs);
+      continue;
+    }
+    for (std::int64_t c = 0; c < inputs; ++c) copy(r * inputs + c, c * outputs + output, 1);
+  }
+  return result;
+}
+
+Tensor put_together(const Tensor& rows, const TensorPart& part) {
+  if (!part.transposed) return rows.reshape(part.whole_shape);
+  Tensor whole = Tensor::empty(rows.dtype(), part.whole_shape);
+  const std::int64_t outputs = part.outputs();
+  std::byte* to = whole.mutable_bytes().data();
+  for (std::int64_t e = 0; e < part.whole_shape[0]; ++e) {
+    const Tensor turned = transpose(rows.rows(e * outputs, (e + 1) * outputs));
+    to = std::copy(turned.bytes().begin(), turned.bytes().end(), to);
+  }
+  return whole;
+}
+
+std::string part_name(const TensorPart& part, std::string_view canonical, std::string_view whole_in_file) {
+  const std::size_t parent = part.whole.rfind('.');
+  return std::string(whole_in_file.substr(0, whole_in_file.rfind('.'))) +
+         std::string(canonical.substr(parent));
+}
+
+}  // namespace farthing::models
