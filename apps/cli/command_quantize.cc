@@ -27,7 +27,7 @@ struct Options {
   std::optional<std::int64_t> samples, sequence_length, seed;
   std::string format;
   std::optional<std::string> memory;
-  bool dry_run = false, strict = false, overwrite = false, resume = true;
+  bool dry_run = false, strict = false, overwrite = false, resume = true, moe_calibrate_all = false;
 };
 
 // The family's declaration, or nothing for a model nobody declared: data-free methods need none.
@@ -160,6 +160,7 @@ int run(App& app, Options& options) {
                     {.output = options.output,
                      .overwrite = options.overwrite,
                      .resume = options.resume,
+                     .calibrates_all_experts = options.moe_calibrate_all,
                      .add_reports =
                          [&](const plan::QuantizeResult& facts, const std::filesystem::path& folder) {
                            write_reports(facts, options, directory, folder);
@@ -224,6 +225,8 @@ void add_quantize(App& app) {
       .option("--collator", "NAME", options->collator,
               "how records become prompts: general, or a family's own")
       .option("--seed", "N", options->seed, "draw samples at random; default: spread evenly")
+      .flag("--moe-calibrate-all", options->moe_calibrate_all,
+            "send every token through every expert, for calibration only")
       .group("how")
       .option("--memory", "SIZE", options->memory, "refuse before the work starts if more is needed")
       .flag("--dry-run", options->dry_run, "show the plan, write nothing")

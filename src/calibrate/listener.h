@@ -21,6 +21,11 @@ class Listener {
     (void)paths, (void)x, (void)rows, (void)columns;
   }
 
+  /// A router sent so many rows of the batch to each of its experts.
+  virtual void routed(const std::string& experts, const std::vector<std::int64_t>& tokens) {
+    (void)experts, (void)tokens;
+  }
+
   virtual void keys_and_values(const nn::KeysAndValues& heads) { (void)heads; }
 };
 

@@ -23,6 +23,12 @@ struct LayerResult {
   double dampening = 0;  // share of the mean diagonal that was added; 0 without a Hessian
 };
 
+/// Calibration tokens that a router sent to each expert of a block.
+struct ExpertTokens {
+  std::string path;  // of the experts, without number: "model.layers.3.mlp.experts"
+  std::vector<std::int64_t> tokens;
+};
+
 struct QuantizeResult {
   std::string model, scheme, method, format;
   double bits_per_weight = 0;  // of the quantized linears, scales included
@@ -30,7 +36,8 @@ struct QuantizeResult {
   double seconds = 0;
   std::uint64_t peak_host_bytes = 0, peak_device_bytes = 0;
   std::int64_t calibration_samples = 0, calibration_tokens = 0;
-  Json calibration;  // the whole ledger; null without calibration
+  Json calibration;                   // the whole ledger; null without calibration
+  std::vector<ExpertTokens> experts;  // of mixtures, with calibration
   std::vector<LayerResult> layers;
   std::vector<std::string> ignored;
   std::vector<std::pair<std::string, std::string>> deviations;  // (module, what)

@@ -70,7 +70,7 @@ void CalibratedModel::enter(const plan::BlockPlan& block) {
   model_.source().release(block.path);
 }
 
-void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listeners) {
+void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listeners, ExpertInputs experts) {
   const nn::InputObserver inputs = [&](std::span<nn::Linear* const> linears, const float* x,
                                        std::int64_t rows) {
     std::vector<std::string> paths;
@@ -80,6 +80,9 @@ void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listener
   };
   const nn::CacheObserver caches = [&](const nn::KeysAndValues& heads) {
     for (calibrate::Listener* listener : listeners) listener->keys_and_values(heads);
+  };
+  const nn::RoutingObserver routing = [&](const std::string& path, const std::vector<std::int64_t>& tokens) {
+    for (calibrate::Listener* listener : listeners) listener->routed(path, tokens);
   };
   const std::string head = model_.spec().decoder.lm_head;
   for (const Rows& rows : rows_) {
@@ -92,9 +95,13 @@ void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listener
       continue;
     }
     Tensor hidden = rows.hidden.clone();
-    model_.block(entered_).forward(
-        hidden.mutable_data<float>(),
-        {.pool = pool_, .batch = rows.batch, .observer = &inputs, .cache_observer = &caches});
+    model_.block(entered_).forward(hidden.mutable_data<float>(),
+                                   {.pool = pool_,
+                                    .batch = rows.batch,
+                                    .observer = &inputs,
+                                    .cache_observer = &caches,
+                                    .routing_observer = &routing,
+                                    .calibrates_all_experts = experts == ExpertInputs::kAll});
   }
 }
 

@@ -14,6 +14,9 @@
 
 namespace farthing::quantize {
 
+/// Whether experts read the tokens that the router sends them, or all (their answers count as routed).
+enum class ExpertInputs : std::uint8_t { kRouted, kAll };
+
 class CalibratedModel {
  public:
   /// Embeds every sample (each picture is encoded once). Throws kInvalidArgument when pictures and
@@ -28,7 +31,8 @@ class CalibratedModel {
 
   /// Runs all samples through the block as it now stands, without moving on. Outside of the blocks, what the
   /// head reads is all there is to hear.
-  void run_samples(std::span<calibrate::Listener* const> listeners);
+  void run_samples(std::span<calibrate::Listener* const> listeners,
+                   ExpertInputs experts = ExpertInputs::kRouted);
 
   /// Replaces the weight of one linear of the block, and quantizes what enters it from now on.
   void set_weight(const std::string& path, const QuantizedMatrix& weight,

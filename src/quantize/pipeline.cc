@@ -6,6 +6,7 @@
 #include "base/sha256.h"
 #include "base/system.h"
 #include "calibrate/range_collector.h"
+#include "calibrate/routing_collector.h"
 #include "checkpoint/staging.h"
 #include "quantize/calibrated_model.h"
 #include "quantize/finish.h"
@@ -70,6 +71,7 @@ class Run {
         pool_(pool),
         reporter_(reporter),
         cancel_(cancel),
+        expert_inputs_(options.calibrates_all_experts ? ExpertInputs::kAll : ExpertInputs::kRouted),
         add_reports_(options.add_reports),
         staged_(options.output, {.overwrite = options.overwrite, .resume = options.resume}),
         journal_(staged_.path(), fingerprint()),
@@ -123,6 +125,7 @@ class Run {
     }
     if (plan_.quantization.kv_cache_scheme)
       hash.update(scheme::to_json(*plan_.quantization.kv_cache_scheme).dump() + "\n");
+    if (expert_inputs_ == ExpertInputs::kAll) hash.update("all experts\n");
     if (calibration_ != nullptr && plan_.needs_calibration) {
       for (const auto& sample : calibration_->samples) {
         hash.update(std::as_bytes(std::span(sample.prompt.ids)));
@@ -164,6 +167,8 @@ class Run {
   void quantize_block(const plan::BlockPlan& block, bool is_last) {
     if (const Json* facts = journal_.find(block.path)) {
       for (const Json& layer : facts->at("layers")) layers_.push_back(layer_from_json(layer));
+      for (const auto& [path, tokens] : facts->value("experts", Json::object()).items())
+        expert_tokens_.push_back({path, tokens});
       if (model_) {
         model_->enter(block);
         restore(block);
@@ -175,12 +180,18 @@ class Run {
     std::vector<plan::LayerResult> layers;
     if (model_) model_->enter(block);
     std::unique_ptr<calibrate::RangeCollector> ranges = range_collector(block);
-    for (const plan::Step& step : block.steps) quantize_step(step, *ranges, layers);
+    calibrate::RoutingCollector routing;
+    for (const plan::Step& step : block.steps)
+      quantize_step(step, *ranges, &step == &block.steps.front() ? &routing : nullptr, layers);
     if (!block.attention.empty()) quantize_cache(block, *ranges);
     if (model_) model_->leave(is_last);
     writer_.sync();
-    Json facts = {{"layers", Json::array()}};
+    Json facts = {{"layers", Json::array()}, {"experts", Json::object()}};
     for (const plan::LayerResult& layer : layers) facts["layers"].push_back(to_json(layer));
+    for (const auto& [path, tokens] : routing.tokens()) {
+      facts["experts"][path] = tokens;
+      expert_tokens_.push_back({path, tokens});
+    }
     journal_.note(block.path, std::move(facts));
     if (!layers.empty()) reporter_.finished(block_line(block, layers, seconds_since(start)));
     layers_.insert(layers_.end(), layers.begin(), layers.end());
@@ -215,7 +226,7 @@ class Run {
   }
 
   void quantize_step(const plan::Step& step, calibrate::RangeCollector& ranges,
-                     std::vector<plan::LayerResult>& layers) {
+                     calibrate::RoutingCollector* routing, std::vector<plan::LayerResult>& layers) {
     std::set<std::string> calibrated;
     bool has_static_input = false;
     for (const std::size_t index : step.linears) {
@@ -230,7 +241,9 @@ class Run {
     if (hessians || has_static_input) {
       std::vector<calibrate::Listener*> listeners = {&ranges};
       if (hessians) listeners.push_back(hessians.get());
-      model_->run_samples(listeners);
+      if (routing != nullptr) listeners.push_back(routing);
+      model_->run_samples(listeners, expert_inputs_);
+      observe_unrouted_experts(step, ranges);
     }
     const std::map<std::string, float> global_scales = shared_global_scales(step);
     LinearQuantizer quantizer(hessians.get(), pool_);
@@ -252,6 +265,24 @@ class Run {
       layers.push_back(std::move(done.result));
       source_->release(linear.source_tensor);
     }
+  }
+
+  // An expert that the router never chose still needs fixed scales for what enters it: they are taken from
+  // all tokens.
+  void observe_unrouted_experts(const plan::Step& step, calibrate::RangeCollector& ranges) {
+    std::map<std::string, scheme::QuantizationArgs> unseen;
+    for (const std::size_t index : step.linears) {
+      const plan::LinearPlan& linear = plan_.linears[index];
+      if (!linear.has_static_input() || ranges.has_input(linear.module.path)) continue;
+      unseen.emplace(linear.module.path, *linear.scheme.input_activations);
+      deviations_.push_back(
+          {linear.module.path, "no calibration token reached it, so its input scale is that of all tokens"});
+    }
+    if (unseen.empty()) return;
+    calibrate::RangeCollector all(std::move(unseen), {});
+    calibrate::Listener* listener = &all;
+    model_->run_samples({&listener, 1}, ExpertInputs::kAll);
+    ranges.take_inputs(all);
   }
 
   void write(const std::vector<std::pair<std::string, Tensor>>& tensors) {
@@ -291,7 +322,8 @@ class Run {
   }
 
   Tensor read_weight(const plan::LinearPlan& linear) const {
-    const Tensor stored = source_->read(linear.source_tensor);
+    const Tensor whole = source_->read(linear.source_tensor);
+    const Tensor stored = linear.part ? models::take_part(whole, *linear.part) : whole;
     const Tensor weight = linear.transposed ? transpose(stored) : stored;
     return weight.dtype() == DType::kF64 ? to_float32(weight) : weight;
   }
@@ -300,6 +332,10 @@ class Run {
     for (const std::string& name : plan_.copied) {
       cancel_.check();
       writer_.write_stream(name, [&](const checkpoint::ByteSink& sink) { source_->stream(name, sink); });
+    }
+    for (const plan::CutTensor& tensor : plan_.cut) {
+      cancel_.check();
+      writer_.write(tensor.name, models::take_part(source_->read(tensor.source_tensor), tensor.part));
     }
   }
 
@@ -355,6 +391,12 @@ class Run {
       result.calibration_samples = calibration_->ledger.samples;
       result.calibration_tokens = calibration_->ledger.tokens;
       result.calibration = calibration_->ledger.to_json();
+      if (!expert_tokens_.empty()) {
+        result.calibration["all_experts"] = expert_inputs_ == ExpertInputs::kAll;
+        for (const plan::ExpertTokens& experts : expert_tokens_)
+          result.calibration["experts"][experts.path] = experts.tokens;
+      }
+      result.experts = expert_tokens_;
     }
     for (const plan::Deviation& deviation : plan_.deviations)
       result.deviations.emplace_back(deviation.module, deviation.what);
@@ -372,6 +414,7 @@ class Run {
   ThreadPool& pool_;
   Reporter& reporter_;
   const CancelToken& cancel_;
+  ExpertInputs expert_inputs_;
   std::function<void(const plan::QuantizeResult&, const std::filesystem::path&)> add_reports_;
   checkpoint::StagedDirectory staged_;
   Journal journal_;
@@ -381,6 +424,7 @@ class Run {
   std::unique_ptr<checkpoint::Checkpoint> staged_checkpoint_;  // of an earlier run
   std::unique_ptr<formats::WeightReader> staged_reader_;
   std::vector<plan::LayerResult> layers_;
+  std::vector<plan::ExpertTokens> expert_tokens_;
   std::vector<plan::Deviation> deviations_;
   std::int64_t resumed_blocks_ = 0;
 };

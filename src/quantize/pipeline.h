@@ -18,6 +18,7 @@ struct RunOptions {
   std::filesystem::path output;
   bool overwrite = false;
   bool resume = true;
+  bool calibrates_all_experts = false;  // every expert sees every token, for calibration only
   /// Called with the finished facts before the folder becomes visible, to add reports to it.
   std::function<void(const plan::QuantizeResult&, const std::filesystem::path& folder)> add_reports = {};
 };

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/units.h"
+#include "report/quantize_report.h"
 
 namespace farthing::report {
 namespace {
@@ -165,6 +166,19 @@ std::string calibration(const QuantizeResult& result) {
   return html + "</table></details>\n";
 }
 
+// How evenly the routers spread the calibration tokens.
+std::string experts(const QuantizeResult& result) {
+  if (result.experts.empty()) return "";
+  std::string html = fmt::format(
+      "<h2>Experts</h2>\n<p class=\"soft\">Calibration tokens that were routed to each expert; {} were sent "
+      "none.</p>\n<details><summary>All experts</summary><div class=\"scroll\"><table>\n",
+      experts_without_token(result).size());
+  for (const plan::ExpertTokens& block : result.experts)
+    html += fmt::format("<tr><td><code>{}</code><td>{}</tr>\n", escape_html(block.path),
+                        fmt::join(block.tokens, " "));
+  return html + "</table></div></details>\n";
+}
+
 std::string left_alone(const QuantizeResult& result) {
   std::string html = fmt::format(
       "<h2>Left as they were</h2>\n<details><summary>{} linears; embeddings and norms always "
@@ -215,7 +229,8 @@ std::string html_report(const QuantizeResult& result) {
   html += fact("peak memory", format_bytes(result.peak_host_bytes));
   if (result.peak_device_bytes > 0)
     html += fact("peak device memory", format_bytes(result.peak_device_bytes));
-  html += "</div>\n" + deviations(result) + errors(result) + calibration(result) + left_alone(result);
+  html += "</div>\n" + deviations(result) + errors(result) + calibration(result) + experts(result) +
+          left_alone(result);
   html += fmt::format("<h2>Recipe</h2>\n<pre>{}</pre>\n", escape_html(result.recipe));
   html += fmt::format("<h2>Hash</h2>\n<p>SHA-256 of the weights: <code>{}</code></p>\n</body></html>\n",
                       escape_html(result.sha256));

@@ -1,6 +1,7 @@
 #include "report/quantize_report.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -43,6 +44,29 @@ Json to_json(const plan::QuantizeResult& result) {
   return document;
 }
 
+std::vector<std::string> experts_without_token(const plan::QuantizeResult& result) {
+  std::vector<std::string> names;
+  for (const plan::ExpertTokens& experts : result.experts)
+    for (std::size_t e = 0; e < experts.tokens.size(); ++e)
+      if (experts.tokens[e] == 0) names.push_back(fmt::format("{}.{}", experts.path, e));
+  return names;
+}
+
+namespace {
+
+std::string experts_line(const plan::QuantizeResult& result) {
+  constexpr std::size_t kShown = 4;
+  std::size_t count = 0;
+  for (const plan::ExpertTokens& experts : result.experts) count += experts.tokens.size();
+  const std::vector<std::string> idle = experts_without_token(result);
+  if (idle.empty()) return fmt::format("  experts      each of {} was sent tokens\n", count);
+  const std::span<const std::string> shown(idle.data(), std::min(kShown, idle.size()));
+  return fmt::format("  experts      {} of {} were sent no token: {}{} (--moe-calibrate-all)\n", idle.size(),
+                     count, fmt::join(shown, ", "), idle.size() > kShown ? ", ..." : "");
+}
+
+}  // namespace
+
 std::string summary(const plan::QuantizeResult& result) {
   std::string text = fmt::format("{} -> {} ({})   {:.2f} bits/weight, {} (was {})\n", result.model,
                                  result.scheme, result.method, result.bits_per_weight,
@@ -52,6 +76,7 @@ std::string summary(const plan::QuantizeResult& result) {
   if (result.calibration_samples > 0)
     text += fmt::format("  calibration  {} samples, {} tokens\n", result.calibration_samples,
                         result.calibration_tokens);
+  if (!result.experts.empty()) text += experts_line(result);
   if (!result.layers.empty()) {
     const auto worst =
         std::max_element(result.layers.begin(), result.layers.end(),
