@@ -20,7 +20,7 @@ cli server'
 # header pattern, then the paths that may include it (extended regular expressions).
 third_party='
 CLI/            ^apps/cli/args\.cc$
-yaml-cpp/       ^src/plan/
+yaml-cpp/       ^src/base/yaml\.cc$
 pcre2\.h        ^src/(tokenizer|scheme)/
 utf8proc\.h     ^src/tokenizer/
 jpeglib\.h      ^src/image/

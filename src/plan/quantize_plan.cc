@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "nn/names.h"
+#include "plan/guess_linears.h"
 #include "scheme/target.h"
 
 namespace farthing::plan {
@@ -23,32 +23,6 @@ std::map<std::string, std::string> file_names_of(const checkpoint::Checkpoint& c
   for (const auto& tensor : checkpoint.tensors())
     names.emplace(spec ? models::canonical_name(*spec, tensor.name) : tensor.name, tensor.name);
   return names;
-}
-
-// In a family nobody declared, every 2-D floating-point `X.weight` that is not an embedding is taken for a
-// linear.
-std::vector<models::ModuleInfo> guess_linears(const checkpoint::Checkpoint& checkpoint) {
-  static const std::regex kEmbedding(
-      "(^|[._])(embed|embedding|embeddings|wte|wpe|emb|shared|tok_embeddings|position)", std::regex::icase);
-  static const std::regex kHead("(^|\\.)(lm_head|embed_out|output|proj_out)$");
-  static const std::regex kBlock("^(.*?\\.)?(\\d+)\\.");
-  std::vector<models::ModuleInfo> modules;
-  for (const auto& tensor : checkpoint.tensors()) {
-    if (!tensor.name.ends_with(".weight") || tensor.shape.size() != 2 || !is_floating_point(tensor.dtype))
-      continue;
-    models::ModuleInfo module{.path = tensor.name.substr(0, tensor.name.size() - 7), .class_name = "Linear"};
-    module.in_features = tensor.shape[1];
-    module.out_features = tensor.shape[0];
-    module.input_group = module.path;
-    if (std::regex_search(module.path, kHead))
-      module.role = models::Role::kHead;
-    else if (std::regex_search(module.path, kEmbedding))
-      continue;
-    std::smatch match;
-    if (std::regex_search(module.path, match, kBlock)) module.block = std::stoll(match[2]);
-    modules.push_back(std::move(module));
-  }
-  return modules;
 }
 
 ModuleNames names_of(const models::ModuleInfo& module, const std::optional<nn::ModelSpec>& spec) {

@@ -2,11 +2,10 @@
 
 #include <array>
 
-#include <yaml-cpp/yaml.h>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/nearest_name.h"
+#include "base/yaml.h"
 #include "plan/gptq_config.h"
 
 namespace farthing::plan {
@@ -28,36 +27,6 @@ constexpr std::array kModifiers = {
     KnownModifier{"QuIPModifier", {}},
     KnownModifier{"AutoRoundModifier", {}},
 };
-
-// YAML scalars carry no type; quoted ones are strings, plain ones are what they look like.
-Json to_json(const YAML::Node& node) {
-  switch (node.Type()) {
-    case YAML::NodeType::Map: {
-      Json object = Json::object();
-      for (const auto& item : node) object[item.first.as<std::string>()] = to_json(item.second);
-      return object;
-    }
-    case YAML::NodeType::Sequence: {
-      Json array = Json::array();
-      for (const auto& item : node) array.push_back(to_json(item));
-      return array;
-    }
-    case YAML::NodeType::Scalar: {
-      const std::string text = node.Scalar();
-      if (node.Tag() == "!") return text;  // quoted
-      if (text == "null" || text == "~" || text.empty() || text == "None") return nullptr;
-      if (text == "true" || text == "True") return true;
-      if (text == "false" || text == "False") return false;
-      std::int64_t integer = 0;
-      if (YAML::convert<std::int64_t>::decode(node, integer)) return integer;
-      double number = 0;
-      if (YAML::convert<double>::decode(node, number)) return number;
-      return text;
-    }
-    default:
-      return nullptr;
-  }
-}
 
 [[noreturn]] void bad_key(const std::string& origin, const std::string& where, const std::string& key,
                           std::string_view what, std::string hint = {}) {
@@ -322,13 +291,7 @@ std::string_view method_name(Method method) {
 
 Recipe parse_recipe(const std::string& yaml, const std::string& origin) {
   Recipe recipe{.origin = origin, .text = yaml};
-  Json root;
-  try {
-    root = to_json(YAML::Load(yaml));
-  } catch (const YAML::Exception& error) {
-    throw Error(Code::kInvalidArgument, "recipe is not valid YAML",
-                {{"recipe", origin}, {"line", error.mark.line + 1}, {"reason", error.msg}});
-  }
+  const Json root = parse_yaml(yaml, origin);
   try {
     const bool is_short = root.is_object() && (root.contains("scheme") || root.contains("config_groups"));
     if (is_gptq_config(root)) {
