@@ -69,8 +69,6 @@ class Idefics3Processor : public ImageProcessor {
                      "check preprocessor_config.json of the checkpoint");
   }
 
-  DecodeOptions decode_options() const override { return {Alpha::kOverWhite}; }
-
   ProcessedImages process(std::span<const Image> images) const override {
     ProcessedImages result;
     if (images.empty()) return result;

@@ -36,7 +36,7 @@ inline constexpr std::int64_t kMaxEdge = 1 << 20;
 /// What becomes of an alpha channel or a transparent colour.
 enum class Alpha : std::uint8_t {
   kDrop,       // colours as stored, as PIL's convert("RGB") leaves them
-  kOverWhite,  // composited over white, as Idefics3 and Mllama do it
+  kOverWhite,  // composited over white, as Mllama does it
 };
 
 struct DecodeOptions {
@@ -44,9 +44,9 @@ struct DecodeOptions {
 };
 
 /// Decodes a JPEG, PNG, WebP or BMP file held in memory, found out by its first bytes, with the EXIF
-/// orientation applied. Pixels are those of PIL's convert("RGB"), except that 16-bit grey keeps its high byte
-/// where PIL clips. `origin` names the file in errors. Throws kUnsupported for other formats, kCorruptData
-/// for truncated or damaged files, kResources beyond kMaxPixels or kMaxEdge.
+/// orientation applied. Pixels are those of PIL's convert("RGB"); so 16-bit grey is clipped to 255. `origin`
+/// names the file in errors. Throws kUnsupported for other formats, kCorruptData for truncated or damaged
+/// files, kResources beyond kMaxPixels or kMaxEdge.
 Image decode(std::span<const std::byte> bytes, std::string_view origin, const DecodeOptions& options = {});
 
 /// Reads and decodes a file. Throws as decode() does, and kNotFound or kIo.

@@ -1,7 +1,6 @@
 // Llama4ImageProcessor: the picture on the best grid of tiles, never enlarged beyond one tile, and the whole
 // once more; pixel_values [tiles of all images, 3, edge, edge] rounded to bfloat16, aspect_ratios [images, 2]
-// (rows, columns). transformers has this processor on torchvision
-// only, whose resize differs from PIL's by a step or two of 255 in a few pixels.
+// (rows, columns). transformers has this processor on torchvision only, whose resizing is not PIL's.
 #include <algorithm>
 #include <cmath>
 
@@ -29,7 +28,8 @@ class Llama4Processor : public ImageProcessor {
       : options_(read_options(settings.image_processor, defaults())),
         max_tiles_(read_count(settings.image_processor, "max_patches", 16, kMaxTiles - 1)),
         fills_canvas_(read_flag(settings.image_processor, "resize_to_max_canvas", false)),
-        normalizer_(Normalizer::in_bfloat16(options_)),
+        normalizer_(options_.do_rescale && options_.do_normalize ? Normalizer::in_bfloat16(options_)
+                                                                 : Normalizer(options_)),
         edge_(options_.size.height) {
     FARTHING_REQUIRE(edge_ > 0 && options_.size.width == edge_ && options_.do_resize, Code::kInvalidArgument,
                      "the Llama 4 image processor needs do_resize and a square size", {},
@@ -95,10 +95,10 @@ class Llama4Processor : public ImageProcessor {
                     ImageLayout& layout) const {
     Image canvas = blank({grid.rows * edge_, grid.columns * edge_});
     const Size fitted = fitted_size(size_of(image), size_of(canvas));
-    paste(resize(image, fitted.width, fitted.height, options_.resample), canvas, 0, 0);
+    paste(resize(image, fitted.width, fitted.height, options_.resample, Arithmetic::kTorch), canvas, 0, 0);
     for (Image& tile : cut_into_tiles(canvas, {edge_, edge_})) tiles.push_back(std::move(tile));
     const int count = grid.rows * grid.columns;
-    if (count > 1) tiles.push_back(resize(image, edge_, edge_, options_.resample));
+    if (count > 1) tiles.push_back(resize(image, edge_, edge_, options_.resample, Arithmetic::kTorch));
     layout = {.original_height = image.height,
               .original_width = image.width,
               .height = fitted.height,

@@ -1,6 +1,6 @@
-// LlavaNextImageProcessor: the whole picture, and the tiles of a version fitted into the best of several
-// canvases; pixel_values [images, most tiles, 3, edge, edge] and image_sizes [images, 2], the
-// height and width as given.
+// LlavaNextImageProcessor and LlavaOnevisionImageProcessor: the whole picture, and the tiles of a version
+// fitted into the best of several canvases; pixel_values [images, most tiles, 3, edge, edge] and image_sizes
+// [images, 2], the height and width as given.
 #include <algorithm>
 #include <cmath>
 
@@ -12,21 +12,31 @@
 namespace farthing::image {
 namespace {
 
-Options defaults() {
-  Options options{.default_to_square = false,
-                  .do_center_crop = true,
-                  .image_mean = kClipMean,
-                  .image_std = kClipStd,
-                  .do_pad = true};
-  options.size.shortest_edge = 224;
-  options.crop_size = {.height = 224, .width = 224};
+constexpr std::string_view kOnevision = "LlavaOnevisionImageProcessor";
+
+Options defaults_of(std::string_view type) {
+  Options options{.default_to_square = false, .image_mean = kClipMean, .image_std = kClipStd, .do_pad = true};
+  if (type == kOnevision) {
+    options.size = {.height = 384, .width = 384};
+  } else {
+    options.size.shortest_edge = 224;
+    options.do_center_crop = true;
+    options.crop_size = {.height = 224, .width = 224};
+  }
   return options;
 }
 
-std::vector<Size> read_pinpoints(const Json& config) {
+std::vector<Size> default_pinpoints(std::string_view type) {
+  if (type != kOnevision) return {{336, 672}, {672, 336}, {672, 672}, {1008, 336}, {336, 1008}};
+  std::vector<Size> pinpoints;
+  for (int rows = 1; rows <= 6; ++rows)
+    for (int columns = 1; columns <= 6; ++columns) pinpoints.push_back({384 * rows, 384 * columns});
+  return pinpoints;
+}
+
+std::vector<Size> read_pinpoints(const Json& config, std::string_view type) {
   const auto it = config.find("image_grid_pinpoints");
-  if (it == config.end() || it->is_null())
-    return {{336, 672}, {672, 336}, {672, 672}, {1008, 336}, {336, 1008}};
+  if (it == config.end() || it->is_null()) return default_pinpoints(type);
   std::vector<Size> pinpoints;
   const Json wrapped = it->is_array() ? *it : Json::array();
   for (const Json& point : wrapped) {
@@ -50,8 +60,9 @@ Size fitted_size(const Size& picture, const Size& canvas) {
 class LlavaNextProcessor : public ImageProcessor {
  public:
   explicit LlavaNextProcessor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
-        canvases_(read_pinpoints(settings.image_processor)),
+      : options_(read_options(settings.image_processor, defaults_of(settings.type))),
+        counts_pictures_(settings.type == kOnevision),
+        canvases_(read_pinpoints(settings.image_processor, settings.type)),
         normalizer_(options_) {
     const SizeOption& size = options_.size;
     whole_ = size.height > 0 && size.width > 0 ? Size{size.height, size.width}
@@ -78,6 +89,10 @@ class LlavaNextProcessor : public ImageProcessor {
                        "set do_pad to true in preprocessor_config.json");
     result.tensors["pixel_values"] = stack_tiles(pictures, static_cast<int>(most), normalizer_);
     result.tensors["image_sizes"] = integers({static_cast<std::int64_t>(images.size()), 2}, sizes);
+    // Every picture counts as a prompt's only one, which is what transformers makes of a plain list.
+    if (counts_pictures_)
+      result.tensors["batch_num_images"] =
+          integers({static_cast<std::int64_t>(images.size())}, std::vector<std::int64_t>(images.size(), 1));
     return result;
   }
 
@@ -102,6 +117,7 @@ class LlavaNextProcessor : public ImageProcessor {
   }
 
   Options options_;
+  bool counts_pictures_;
   std::vector<Size> canvases_;
   Normalizer normalizer_;
   Size whole_;         // of the view of the whole picture

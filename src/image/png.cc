@@ -1,4 +1,5 @@
 // PNG through libpng: every colour type and depth, interlaced or not, brought to RGB or RGBA of 8 bits.
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -55,13 +56,31 @@ void read_header(Reader& reader) {
   png_read_info(reader.png, reader.info);
 }
 
-// Palette, few bits, grey and 16 bits become RGB, or RGBA where anything is transparent.
+bool is_deep_grey(const Reader& reader) {
+  return png_get_color_type(reader.png, reader.info) == PNG_COLOR_TYPE_GRAY &&
+         png_get_bit_depth(reader.png, reader.info) == 16;
+}
+
+// Palette, few bits, grey and 16 bits become RGB, or RGBA where anything is transparent; 16-bit grey by
+// itself stays, see clip_deep_grey().
 void request_rgb(Reader& reader) {
-  png_set_expand(reader.png);
-  png_set_strip_16(reader.png);
-  png_set_gray_to_rgb(reader.png);
+  if (!is_deep_grey(reader)) {
+    png_set_expand(reader.png);
+    png_set_strip_16(reader.png);
+    png_set_gray_to_rgb(reader.png);
+  }
   png_set_interlace_handling(reader.png);
   png_read_update_info(reader.png, reader.info);
+}
+
+// Numbers of two bytes, the high one first, to RGB. PIL clips them where it takes the high byte of any other
+// picture of 16 bits.
+void clip_deep_grey(Raster& raster) {
+  std::vector<std::uint8_t> rgb(raster.pixels.size() / 2 * 3);
+  for (std::size_t i = 0; i < rgb.size() / 3; ++i)
+    std::fill_n(rgb.data() + i * 3, 3, raster.pixels[i * 2] == 0 ? raster.pixels[i * 2 + 1] : 255);
+  raster.pixels = std::move(rgb);
+  raster.channels = 3;
 }
 
 // Fewest bytes that a compressed file of these dimensions can have.
@@ -99,7 +118,9 @@ Raster read_png(std::span<const std::byte> bytes, std::string_view origin) {
   raster.width = static_cast<int>(png_get_image_width(reader.png, reader.info));
   raster.height = static_cast<int>(png_get_image_height(reader.png, reader.info));
   raster.channels = png_get_channels(reader.png, reader.info);
-  FARTHING_CHECK(raster.channels == 3 || raster.channels == 4);
+  const bool deep_grey = is_deep_grey(reader);
+  if (deep_grey) raster.channels = 2;  // bytes of one number
+  FARTHING_CHECK(deep_grey || raster.channels == 3 || raster.channels == 4);
   const std::size_t stride = png_get_rowbytes(reader.png, reader.info);
   FARTHING_CHECK(stride == static_cast<std::size_t>(raster.width) * raster.channels);
   raster.pixels.resize(stride * raster.height);
@@ -110,6 +131,7 @@ Raster read_png(std::span<const std::byte> bytes, std::string_view origin) {
   // EXIF may follow the pixels; a damaged end does not matter any more.
   succeeds(reader, [&] { png_read_end(reader.png, reader.info); });
   raster.orientation = orientation_of(reader);
+  if (deep_grey) clip_deep_grey(raster);
   return raster;
 }
 

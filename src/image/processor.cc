@@ -22,6 +22,7 @@ constexpr Kind kKinds[] = {
     {"Llama4ImageProcessor", make_llama4_processor},
     {"LlavaImageProcessor", make_clip_processor},
     {"LlavaNextImageProcessor", make_llava_next_processor},
+    {"LlavaOnevisionImageProcessor", make_llava_next_processor},
     {"MllamaImageProcessor", make_mllama_processor},
     {"Phi3VImageProcessor", make_phi3_v_processor},
     {"PixtralImageProcessor", make_pixtral_processor},

@@ -9,8 +9,16 @@
 namespace farthing::image {
 namespace {
 
-// 8 bits hold the pixel, 2 more the sum of weights that overshoot; the rest of 32 is fraction.
-constexpr int kFractionBits = 32 - 8 - 2;
+// Of PIL's weights: 8 bits hold the pixel, 2 more the sum of weights that overshoot; the rest of 32 is
+// fraction.
+constexpr int kPillowFractionBits = 32 - 8 - 2;
+
+// torch keeps weights in 16 bits, with as much fraction as the largest of them leaves.
+int torch_fraction_bits(double largest_weight) {
+  int bits = 0;
+  while (bits < kPillowFractionBits && 0.5 + largest_weight * (1 << (bits + 1)) < 1 << 15) ++bits;
+  return bits;
+}
 
 struct Filter {
   double (*value)(double);
@@ -80,15 +88,21 @@ struct Axis {
   int first = 0;
   int last = 0;    // one beyond
   int stride = 0;  // weights stored per output position
+  int fraction_bits = 0;
   std::vector<Span> spans;
   std::vector<std::int32_t> values;
+
+  std::int32_t half() const { return 1 << (fraction_bits - 1); }
+  std::uint8_t clipped(std::int32_t sum) const {
+    return static_cast<std::uint8_t>(std::clamp(sum >> fraction_bits, 0, 255));
+  }
 
   const std::int32_t* weights(int i) const { return values.data() + static_cast<std::size_t>(i) * stride; }
   int used() const { return last - first; }
 };
 
 // Output positions [begin, begin + count) of an axis on which `from` pixels become `to`.
-Axis axis_of(int from, int to, int begin, int count, const Filter& filter) {
+Axis axis_of(int from, int to, int begin, int count, const Filter& filter, Arithmetic arithmetic) {
   if (from == to) return {.changes = false, .first = begin, .last = begin + count};
   const double scale = static_cast<double>(from) / to;
   const double filter_scale = std::max(scale, 1.0);
@@ -98,30 +112,30 @@ Axis axis_of(int from, int to, int begin, int count, const Filter& filter) {
   axis.stride = static_cast<int>(std::min(std::ceil(support) * 2 + 1, static_cast<double>(from)));
   axis.spans.resize(count);
   axis.values.resize(static_cast<std::size_t>(count) * axis.stride);
-  std::vector<double> exact(axis.stride);
+  std::vector<double> exact(axis.values.size());
+  double largest = 0.0;
   for (int i = 0; i < count; ++i) {
     const double center = (begin + i + 0.5) * scale;
     const int first = std::max(static_cast<int>(center - support + 0.5), 0);
     const int last = std::min(static_cast<int>(center + support + 0.5), from);
     double sum = 0.0;
-    for (int k = first; k < last; ++k) sum += exact[k - first] = filter.value((k - center + 0.5) * inverse);
-    std::int32_t* weights = axis.values.data() + static_cast<std::size_t>(i) * axis.stride;
+    double* weights = exact.data() + static_cast<std::size_t>(i) * axis.stride;
+    for (int k = first; k < last; ++k) sum += weights[k - first] = filter.value((k - center + 0.5) * inverse);
     for (int k = 0; k < last - first; ++k) {
-      const double weight = (sum != 0.0 ? exact[k] / sum : exact[k]) * (1 << kFractionBits);
-      weights[k] = static_cast<std::int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
+      if (sum != 0.0) weights[k] /= sum;
+      largest = std::max(largest, weights[k]);
     }
     axis.spans[i] = {first, last - first};
+  }
+  axis.fraction_bits = arithmetic == Arithmetic::kPillow ? kPillowFractionBits : torch_fraction_bits(largest);
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double weight = exact[i] * (1 << axis.fraction_bits);
+    axis.values[i] = static_cast<std::int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
   }
   axis.first = axis.spans.front().begin;
   axis.last = axis.spans.back().begin + axis.spans.back().count;
   return axis;
 }
-
-std::uint8_t clipped(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
-}
-
-constexpr std::int32_t kHalf = 1 << (kFractionBits - 1);
 
 // The horizontal pass over rows [first_row, first_row + num_rows) of `image`, whose column 0 is column
 // `origin` of the picture that the axis speaks of.
@@ -135,15 +149,15 @@ Image resize_horizontally(const Image& image, const Axis& axis, int origin, int 
       const Axis::Span span = axis.spans[x];
       const std::int32_t* weights = axis.weights(x);
       const std::uint8_t* from = row + static_cast<std::size_t>(span.begin - origin) * 3;
-      std::int32_t red = kHalf, green = kHalf, blue = kHalf;
+      std::int32_t red = axis.half(), green = red, blue = red;
       for (int k = 0; k < span.count; ++k, from += 3) {
         red += from[0] * weights[k];
         green += from[1] * weights[k];
         blue += from[2] * weights[k];
       }
-      to[0] = clipped(red);
-      to[1] = clipped(green);
-      to[2] = clipped(blue);
+      to[0] = axis.clipped(red);
+      to[1] = axis.clipped(green);
+      to[2] = axis.clipped(blue);
     }
   }
   return result;
@@ -157,7 +171,7 @@ Image resize_vertically(const Image& image, const Axis& axis, int origin, int fi
   result.rgb.resize(stride * result.height);
   std::vector<std::int32_t> sums(stride);
   for (int y = 0; y < result.height; ++y) {
-    std::ranges::fill(sums, kHalf);
+    std::ranges::fill(sums, axis.half());
     const Axis::Span span = axis.spans[y];
     for (int k = 0; k < span.count; ++k) {
       const std::int32_t weight = axis.weights(y)[k];
@@ -166,7 +180,7 @@ Image resize_vertically(const Image& image, const Axis& axis, int origin, int fi
       for (std::size_t i = 0; i < stride; ++i) sums[i] += from[i] * weight;
     }
     std::uint8_t* to = result.row(y);
-    for (std::size_t i = 0; i < stride; ++i) to[i] = clipped(sums[i]);
+    for (std::size_t i = 0; i < stride; ++i) to[i] = axis.clipped(sums[i]);
   }
   return result;
 }
@@ -178,11 +192,11 @@ bool is_vertical_first(const Image& image, int width, int height) {
   return height_loss > 0 && height_loss > 2 * (std::int64_t{image.width} - width);
 }
 
-Image resize_by_filter(const Image& image, int width, int height, const Filter& filter,
-                       const Window& window) {
-  const Axis across = axis_of(image.width, width, window.x, window.width, filter);
-  const Axis down = axis_of(image.height, height, window.y, window.height, filter);
-  if (is_vertical_first(image, width, height)) {
+Image resize_by_filter(const Image& image, int width, int height, const Filter& filter, const Window& window,
+                       Arithmetic arithmetic) {
+  const Axis across = axis_of(image.width, width, window.x, window.width, filter, arithmetic);
+  const Axis down = axis_of(image.height, height, window.y, window.height, filter, arithmetic);
+  if (arithmetic == Arithmetic::kPillow && is_vertical_first(image, width, height)) {
     Image narrow = resize_vertically(image, down, 0, across.first, across.used());
     return across.changes ? resize_horizontally(narrow, across, across.first, 0, narrow.height) : narrow;
   }
@@ -215,9 +229,8 @@ Image resize_nearest(const Image& image, int width, int height, const Window& wi
   return result;
 }
 
-}  // namespace
-
-Image resize_window(const Image& image, int width, int height, Resample resample, const Window& window) {
+Image resize_checked(const Image& image, int width, int height, Resample resample, const Window& window,
+                     Arithmetic arithmetic) {
   FARTHING_REQUIRE(width > 0 && height > 0 && window.width <= kMaxEdge && window.height <= kMaxEdge &&
                        window.width <= kMaxPixels / window.height,
                    Code::kInvalidArgument, "a picture cannot be resized to this size",
@@ -228,11 +241,17 @@ Image resize_window(const Image& image, int width, int height, Resample resample
   FARTHING_CHECK(image.width > 0 && image.height > 0);
   if (width == image.width && height == image.height) return crop(image, window);
   if (resample == Resample::kNearest) return resize_nearest(image, width, height, window);
-  return resize_by_filter(image, width, height, filter_of(resample), window);
+  return resize_by_filter(image, width, height, filter_of(resample), window, arithmetic);
 }
 
-Image resize(const Image& image, int width, int height, Resample resample) {
-  return resize_window(image, width, height, resample, {0, 0, width, height});
+}  // namespace
+
+Image resize_window(const Image& image, int width, int height, Resample resample, const Window& window) {
+  return resize_checked(image, width, height, resample, window, Arithmetic::kPillow);
+}
+
+Image resize(const Image& image, int width, int height, Resample resample, Arithmetic arithmetic) {
+  return resize_checked(image, width, height, resample, {0, 0, width, height}, arithmetic);
 }
 
 }  // namespace farthing::image
