@@ -11,6 +11,7 @@
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/error_page.h"
+#include "models/family.h"
 
 namespace farthing::cli {
 namespace {
@@ -55,6 +56,7 @@ void App::add_general_flags(Command& command) {
   command.group(std::string(kGeneralGroup));
   command.option("--device", "NAME", device_, "auto, cpu, cuda or cuda:N");
   command.option("--threads", "N", num_threads_, "CPU threads; all cores when not given");
+  command.option("--declare", "FILE", declaration_, "a family described in YAML (docs/declare.md)");
   command.flag("--json", json_, "the answer as one JSON document on stdout");
   command.flag(
       "--quiet", [this](std::int64_t) { verbosity_ = -1; }, "no progress and no notes");
@@ -73,6 +75,7 @@ void App::apply_general_flags() {
   FARTHING_REQUIRE(num_threads_ >= 0 && num_threads_ <= 4096, Code::kInvalidArgument,
                    "number of threads out of range", {{"--threads", num_threads_}},
                    fmt::format("this machine has {} usable cores", usable_cores()));
+  if (!declaration_.empty()) models::add_description(models::FamilyDescription::open(declaration_));
   reporter_ = std::make_unique<TerminalReporter>(stderr, stderr_style_, verbosity_);
 }
 

@@ -64,6 +64,7 @@ class App {
   bool json_ = false;
   int verbosity_ = 0;
   std::string color_ = "auto";
+  std::string declaration_;
   TerminalStyle stderr_style_, stdout_style_;
   std::unique_ptr<TerminalReporter> reporter_;
   std::unique_ptr<ThreadPool> threads_;

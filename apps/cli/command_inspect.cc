@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 
-#include "base/nearest_name.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "formats/weight_format.h"
+#include "models/closest_family.h"
 #include "models/model.h"
 #include "report/table.h"
 #include "tokenizer/chat_template.h"
@@ -56,13 +56,11 @@ void declare_family(const Json& config, Facts& facts) {
   const models::Config reader(config, (facts.checkpoint->directory() / "config.json").string());
   facts.model_type = reader.text("model_type", "");
   facts.architecture = architecture_of(config);
-  const auto families = models::families();
-  const bool known = std::any_of(families.begin(), families.end(),
-                                 [&](const auto& family) { return family.model_type == facts.model_type; });
-  if (!known) {
-    std::vector<std::string_view> names;
-    for (const models::Family& family : families) names.push_back(family.model_type);
-    facts.nearest_family = nearest_name(facts.model_type, names);
+  if (!models::is_known_family(facts.model_type)) {
+    if (const auto closest = models::closest_family(reader, *facts.checkpoint)) {
+      facts.nearest_family = closest->model_type;
+      facts.unexplained = closest->unexplained;
+    }
     return;
   }
   try {
@@ -207,9 +205,12 @@ std::string describe(const Facts& facts, const std::string& name) {
                           : fmt::format("{}", fmt::join(facts.spec->default_ignore, ", ")));
   } else {
     row("works", "quantize with data-free methods (--method rtn), convert, diff; not run");
+    row("next", "describe the family in a file: --declare FILE (docs/declare.md)");
   }
   if (!facts.unexplained.empty())
-    row("unexplained", some_of(facts.unexplained) + "  (in the file, not in the declaration)");
+    row("unexplained",
+        some_of(facts.unexplained) + (facts.spec ? "  (in the file, not in the declaration)"
+                                                 : fmt::format("  (not what {} has)", facts.nearest_family)));
   for (const std::string& problem : facts.problems) row("problem", problem);
   return text;
 }

@@ -18,6 +18,7 @@ void add_inspect(App& app);
 void add_estimate(App& app);
 void add_tokenize(App& app);
 void add_template(App& app);
+void add_families(App& app);
 void add_doctor(App& app);
 
 }  // namespace farthing::cli

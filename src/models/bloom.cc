@@ -11,6 +11,8 @@ nn::BlockSpec block(const Config& config, std::int64_t hidden_size) {
   const HeadCounts heads = checked_heads(config, heads_key, hidden_size, {num_heads, num_heads, 0});
   const double eps = config.number("layer_norm_epsilon", 1e-5);
   return {.class_name = "BloomBlock",
+          .residual = config.flag("apply_residual_connection_post_layernorm", false) ? nn::Residual::kNormed
+                                                                                     : nn::Residual::kPreNorm,
           .attention_norm = layer_norm("input_layernorm", hidden_size, eps),
           .attention = {.name = "self_attention",
                         .class_name = "BloomAttention",
@@ -32,8 +34,6 @@ nn::BlockSpec block(const Config& config, std::int64_t hidden_size) {
 }  // namespace
 
 nn::ModelSpec declare_bloom(const Config& config) {
-  config.require(!config.flag("apply_residual_connection_post_layernorm", false),
-                 "apply_residual_connection_post_layernorm", "this variant of Bloom is not supported");
   const std::int64_t hidden_size = config.size(config.spelling({"n_embed", "hidden_size"}), 64);
   const std::int64_t num_layers = config.num_layers(config.spelling({"n_layer", "num_hidden_layers"}), 2);
   const double eps = config.number("layer_norm_epsilon", 1e-5);

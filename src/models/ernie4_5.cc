@@ -66,6 +66,7 @@ nn::ModelSpec declare_ernie4_5_moe(const Config& config) {
                                                    .rms_norm_eps = 1e-5,
                                                    .tie_word_embeddings = true,
                                                    .rope = {.theta = 500000.0}});
+  decoder.lm_head_bias = config.flag("use_bias", false);
   const auto num_layers = static_cast<std::int64_t>(decoder.blocks.size());
   const std::int64_t first = config.integer("moe_layer_start_index", 1);
   const std::int64_t end = config.integer("moe_layer_end_index", -1);

@@ -37,7 +37,7 @@ class Parser {
     skip_spaces();
     if (text_.compare(at_, token.size(), token) != 0) return false;
     const std::size_t end = at_ + token.size();
-    const bool is_word = std::isalpha(static_cast<unsigned char>(token.front())) != 0;
+    const bool is_word = is_name(token.back());
     if (is_word && end < text_.size() && is_name(text_[end])) return false;
     at_ = end;
     skip_spaces();

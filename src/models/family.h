@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/config.h"
+#include "models/described.h"
 #include "nn/declaration.h"
 #include "tensor/tensor.h"
 
@@ -18,10 +19,21 @@ struct Family {
   std::string_view model_type;  // as in config.json
   std::string_view title;       // for people: "Llama 1/2/3, Vicuna, SmolLM2"
   nn::ModelSpec (*declare)(const Config& config);
+  std::string_view other_golden_case = {};
+
+  /// Name of the golden case that backs the family (golden_test.cc).
+  std::string_view golden_case() const { return other_golden_case.empty() ? model_type : other_golden_case; }
 };
 
 /// Every family, in the order of the documentation.
 std::span<const Family> families();
+
+/// Families described in files come before the built-in ones from now on. Not beside calls of `declare` in
+/// other threads.
+void add_description(FamilyDescription description);
+
+/// True for built-in families and described ones.
+bool is_known_family(std::string_view model_type);
 
 /// Declares the model that `config` (a whole config.json) describes. Throws kUnsupported naming the
 /// model_type, the closest known one, and what still works (data-free methods).

@@ -97,9 +97,10 @@ TEST(Family, SparseConfigsUseTheClassDefaults) {
 TEST(Family, EveryFamilyDeclaresItselfFromDefaults) {
   for (const Family& family : families()) {
     SCOPED_TRACE(family.model_type);
-    // A square of tokens that divides the default tower's patches; Gemma 3's own defaults do not.
-    const nn::ModelSpec spec = family.declare(
-        Config(Json{{"model_type", std::string(family.model_type)}, {"mm_tokens_per_image", 49}}));
+    // A square of tokens that divides the default tower's patches, and an even part of a head to rotate: the
+    // defaults of Gemma 3 and GLM 4.5 are not.
+    const nn::ModelSpec spec = family.declare(Config(Json{
+        {"model_type", std::string(family.model_type)}, {"mm_tokens_per_image", 49}, {"head_dim", 128}}));
     EXPECT_EQ(spec.family, family.model_type);
     EXPECT_FALSE(spec.architecture.empty());
     EXPECT_FALSE(spec.sequential_targets.empty());

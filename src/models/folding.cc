@@ -26,8 +26,9 @@ class FoldingLister {
 
     const bool one_norm = block.residual == nn::Residual::kParallel && !block.mlp_norm;
     if (one_norm) attention_inputs.insert(attention_inputs.end(), mlp_inputs.begin(), mlp_inputs.end());
-    // After a post-norm the residual stream carries the norm's output too, so no scale may move out of it.
-    const bool foldable = block.residual != nn::Residual::kPostNorm;
+    // Where the residual stream carries the norm's output too, no scale may move out of it.
+    const bool foldable =
+        block.residual != nn::Residual::kPostNorm && block.residual != nn::Residual::kNormed;
     if (foldable) norm(block.attention_norm, path, std::move(attention_inputs));
     if (block.attention.latent) latents(*block.attention.latent, join(path, block.attention.name));
     values(block.attention, join(path, block.attention.name));

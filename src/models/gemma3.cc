@@ -30,6 +30,7 @@ nn::ModelSpec declare_gemma3_text(const Config& config) {
                      [&](std::int64_t layer) { return (layer + 1) % period != 0; });
   for (std::size_t i = 0; i < decoder.blocks.size(); ++i) {
     nn::AttentionSpec& attention = decoder.blocks[i].attention;
+    attention.softcap = 0.0f;  // the reference reads attn_logit_softcapping and does nothing with it
     add_head_norms(decoder.blocks[i], config.number("rms_norm_eps", 1e-6), /*weight_offset=*/1.0f);
     if (!sliding[i]) continue;
     attention.sliding_window = sliding_window(config, 4096);

@@ -18,15 +18,12 @@ void set_experts(const Config& config, nn::DecoderSpec& decoder, const DeepseekM
 }  // namespace
 
 nn::ModelSpec declare_glm4_moe(const Config& config) {
-  // Without a key, heads are as wide as they fit: 42 by the defaults of the class.
-  const std::int64_t widest = config.size("hidden_size", 4096) / config.size("num_attention_heads", 96);
   nn::DecoderSpec decoder = llama_decoder(config, {.class_prefix = "Glm4Moe",
                                                    .vocab_size = 151552,
                                                    .intermediate_size = 10944,
                                                    .num_hidden_layers = 46,
                                                    .num_attention_heads = 96,
                                                    .num_key_value_heads = 8,
-                                                   .head_dim = widest,
                                                    .max_position_embeddings = 131072,
                                                    .rms_norm_eps = 1e-5,
                                                    .rope = {.partial_rotary_factor = 0.5}});

@@ -423,6 +423,12 @@ TEST_P(Golden, DeclaredLinearsAreThoseOfTheBlocks) {
   EXPECT_EQ(declared, built);
 }
 
+TEST(GoldenCases, BackEveryFamily) {
+  for (const Family& family : families())
+    EXPECT_NE(std::find(std::begin(kCases), std::end(kCases), family.golden_case()), std::end(kCases))
+        << family.model_type;
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::ValuesIn(kCases), [](const auto& info) {
   std::string name(info.param);
   std::replace(name.begin(), name.end(), '-', '_');

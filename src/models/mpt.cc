@@ -7,7 +7,6 @@ namespace {
 
 // The reference computes these variants differently or not at all.
 void check_attention(const Config& attention) {
-  attention.require(!attention.has("clip_qkv"), "clip_qkv", "clipped queries and keys are not supported");
   attention.require(!attention.flag("qk_ln", false), "qk_ln", "norms of queries and keys are not supported");
   attention.require(attention.flag("alibi", true), "alibi", "MPT without ALiBi is not supported");
   attention.require(attention.integer("alibi_bias_max", 8) == 8, "alibi_bias_max",
@@ -29,6 +28,7 @@ nn::BlockSpec block(const Config& config, std::int64_t hidden_size, double eps) 
                         .layout = nn::QkvLayout::kConcatenated,
                         .inputs = {{"Wqkv", hidden_size, 3 * hidden_size}},
                         .output = {"out_proj", hidden_size, hidden_size},
+                        .projection_limit = static_cast<float>(attention.number("clip_qkv", 0.0)),
                         .scale = static_cast<float>(attention.number("softmax_scale", 0.0)),
                         .alibi_scale = 1.0f},
           .mlp_norm = layer_norm("norm_2", hidden_size, eps, /*bias=*/false),

@@ -71,11 +71,16 @@ constexpr std::array kFamilies = {
     Family{"internvl", "InternVL 3", declare_internvl},
     Family{"mistral3", "Mistral Small 3.1 (with pictures)", declare_mistral3},
     Family{"mllama", "Mllama (Llama 3.2 Vision)", declare_mllama},
-    Family{"llama4", "Llama 4 (text prompts)", declare_llama4},
+    Family{"llama4", "Llama 4 (text prompts)", declare_llama4, "llama4_text"},
     Family{"qwen2_vl", "Qwen 2-VL", declare_qwen2_vl},
     Family{"qwen2_5_vl", "Qwen 2.5-VL", declare_qwen2_5_vl},
     Family{"qwen3_vl", "Qwen 3-VL", declare_qwen3_vl},
 };
+
+std::vector<FamilyDescription>& descriptions() {
+  static std::vector<FamilyDescription> added;
+  return added;
+}
 
 const Family& family_named(const std::string& model_type, const Config& config) {
   std::vector<std::string_view> known;
@@ -83,11 +88,13 @@ const Family& family_named(const std::string& model_type, const Config& config) 
     if (family.model_type == model_type) return family;
     known.push_back(family.model_type);
   }
+  for (const FamilyDescription& description : descriptions()) known.push_back(description.family());
   const std::string nearest = nearest_name(model_type, known);
   throw Error(Code::kUnsupported, "this architecture is not known",
               {{"file", config.origin()}, {"model_type", model_type}},
               (nearest.empty() ? std::string() : "did you mean " + nearest + "? ") +
-                  "data-free methods (--method rtn, nf4, int8) work on any architecture");
+                  "describe it with --declare FILE; data-free methods (--method rtn, nf4, int8) work on any "
+                  "architecture");
 }
 
 }  // namespace
@@ -96,7 +103,20 @@ std::span<const Family> families() {
   return kFamilies;
 }
 
+void add_description(FamilyDescription description) {
+  descriptions().push_back(std::move(description));
+}
+
+bool is_known_family(std::string_view model_type) {
+  const auto described = [&](const FamilyDescription& added) { return added.family() == model_type; };
+  const auto built_in = [&](const Family& family) { return family.model_type == model_type; };
+  return std::any_of(descriptions().begin(), descriptions().end(), described) ||
+         std::any_of(kFamilies.begin(), kFamilies.end(), built_in);
+}
+
 nn::ModelSpec declare(const Config& config) {
+  for (const FamilyDescription& description : descriptions())
+    if (description.family() == config.text("model_type", "")) return description.declare(config);
   return family_named(config.text("model_type", ""), config).declare(config);
 }
 

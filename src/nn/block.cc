@@ -150,6 +150,10 @@ void Block::Parts::forward_sequential(float* hidden, const ForwardContext& conte
   float* branch = context.scratch->floats(Scratch::kBranch, rows * hidden_size);
   const auto input = [&](const Norm& norm) -> const float* {
     if (residual == Residual::kPostNorm || !norm) return hidden;
+    if (residual == Residual::kNormed) {
+      norm.forward(hidden, rows, hidden, context.pool);
+      return hidden;
+    }
     norm.forward(hidden, rows, normed, context.pool);
     return normed;
   };

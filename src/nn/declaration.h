@@ -196,6 +196,7 @@ struct MoeSpec {
 enum class Residual {
   kPreNorm,   // h += attention(norm1(h)); h += mlp(norm2(h))
   kPostNorm,  // h = norm1(h + attention(h)); h = norm2(h + mlp(h)): opt-350m
+  kNormed,    // h = norm1(h); h += attention(h); h = norm2(h); h += mlp(h): a variant of Bloom
   kParallel,  // h += attention(norm1(h)) + mlp(norm2(h)), norm2 = norm1 when it has no name of its own
 };
 

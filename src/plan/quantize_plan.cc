@@ -587,9 +587,10 @@ std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string&
 
 QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,
                        std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options) {
-  FARTHING_REQUIRE(!config.contains("quantization_config"), Code::kUnsupported,
-                   "the checkpoint is quantized already", {{"folder", checkpoint.directory().string()}},
-                   "start from the original 16-bit checkpoint");
+  FARTHING_REQUIRE(
+      !config.contains("quantization_config"), Code::kUnsupported, "the checkpoint is quantized already",
+      {{"folder", checkpoint.directory().string()}},
+      "start from the original 16-bit checkpoint, or from what farthing convert --dequantize makes");
   return Planner(checkpoint, std::move(spec), std::move(recipe), options).make();
 }
 

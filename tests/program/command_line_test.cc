@@ -39,7 +39,7 @@ TEST(CommandLine, OverviewNamesEveryCommand) {
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_THAT(outcome.err, IsEmpty());
   for (const char* command : {"quantize", "run", "chat", "forward", "eval", "bench", "inspect", "estimate",
-                              "verify", "tokenize", "template", "doctor"}) {
+                              "verify", "tokenize", "template", "families", "doctor"}) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("\n  ") + command + " ")) << command;
     const Outcome help = run({command, "--help"});
     EXPECT_EQ(help.exit_code, 0);
