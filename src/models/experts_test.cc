@@ -176,7 +176,7 @@ TEST_F(ExpertFiles, FilesThatLieAreRefused) {
 }
 
 TEST(TensorParts, NamesFollowTheFile) {
-  const TensorPart part{.whole = "model.layers.1.mlp.experts.gate_up_proj"};
+  const TensorPart part{.whole = "model.layers.1.mlp.experts.gate_up_proj", .prefix = 18};
   EXPECT_EQ(part_name(part, "model.layers.1.mlp.experts.7.up_proj.weight",
                       "language_model.model.layers.1.mlp.experts.gate_up_proj"),
             "language_model.model.layers.1.mlp.experts.7.up_proj.weight");

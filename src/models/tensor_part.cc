@@ -13,9 +13,9 @@ using nn::join;
 
 class PartLister {
  public:
-  PartLister(const nn::MoeSpec& moe, std::string experts, const std::function<bool(const std::string&)>& has,
+  PartLister(const nn::MoeSpec& moe, std::string path, const std::function<bool(const std::string&)>& has,
              TensorParts& parts)
-      : moe_(moe), experts_(std::move(experts)), has_(has), parts_(parts) {}
+      : moe_(moe), path_(std::move(path)), has_(has), parts_(parts) {}
 
   void list() {
     const nn::MlpSpec& expert = moe_.expert;
@@ -33,7 +33,8 @@ class PartLister {
  private:
   void add(const nn::LinearSpec& linear, const std::string& name, std::int64_t outputs, TensorPart part) {
     part.count = linear.out_features;
-    part.whole = join(experts_, name);
+    part.whole = join(path_, name);
+    part.prefix = path_.size();
     part.transposed = moe_.fused.transposed;
     part.whole_shape = {moe_.num_experts, outputs, linear.in_features};
     if (part.transposed) std::swap(part.whole_shape[1], part.whole_shape[2]);
@@ -47,12 +48,13 @@ class PartLister {
 
   void add_experts(const std::string& name, TensorPart part) {
     if (!has_(part.whole)) return;
+    const std::string experts = join(path_, moe_.experts_name);
     for (part.expert = 0; part.expert < moe_.num_experts; ++part.expert)
-      parts_.emplace(join(join(experts_, part.expert), name), part);
+      parts_.emplace(join(join(experts, part.expert), name), part);
   }
 
   const nn::MoeSpec& moe_;
-  std::string experts_;
+  std::string path_;
   const std::function<bool(const std::string&)>& has_;
   TensorParts& parts_;
 };
@@ -67,7 +69,7 @@ TensorParts fused_parts_of(const nn::ModelSpec& spec,
     const std::optional<nn::MoeSpec>& moe = spec.decoder.blocks[i].moe;
     if (!moe) continue;
     const std::string path = join(join(layers, static_cast<std::int64_t>(i)), moe->name);
-    PartLister(*moe, join(path, moe->experts_name), has, parts).list();
+    PartLister(*moe, path, has, parts).list();
   }
   return parts;
 }
@@ -109,9 +111,9 @@ Tensor put_together(const Tensor& rows, const TensorPart& part) {
 }
 
 std::string part_name(const TensorPart& part, std::string_view canonical, std::string_view whole_in_file) {
-  const std::size_t parent = part.whole.rfind('.');
-  return std::string(whole_in_file.substr(0, whole_in_file.rfind('.'))) +
-         std::string(canonical.substr(parent));
+  const std::size_t ending = part.whole.size() - part.prefix;  // the same in both spellings
+  return std::string(whole_in_file.substr(0, whole_in_file.size() - ending)) +
+         std::string(canonical.substr(part.prefix));
 }
 
 }  // namespace farthing::models

@@ -12,8 +12,9 @@ namespace farthing::models {
 
 /// A weight [out, in] or bias [out] inside a tensor [experts, ...] of all experts.
 struct TensorPart {
-  std::string whole;  // canonical name of the tensor
-  Shape whole_shape;  // as a dense file has it: [experts, out, in], [experts, in, out] or [experts, out]
+  std::string whole;       // canonical name of the tensor
+  std::size_t prefix = 0;  // of the name: what comes before both it and the names of single experts
+  Shape whole_shape;       // as a dense file has it: [experts, out, in], [experts, in, out] or [experts, out]
   std::int64_t expert = 0;
   std::int64_t first = 0, step = 1, count = 0;  // which outputs of that expert
   bool transposed = false;                      // [experts, in, out]

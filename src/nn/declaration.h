@@ -160,11 +160,11 @@ struct MlpSpec {
 enum class RouterScore { kSoftmax, kSigmoid };
 
 /// How files keep the linears of all experts of a layer in one tensor each, beside the form with an expert
-/// per tensor, which every family has too: EXPERTS.GATE_UP [experts, 2I, H] and EXPERTS.DOWN [experts, H, I];
-/// biases, where experts have them, under the same names with "_bias".
+/// per tensor, which every family has too: GATE_UP [experts, 2I, H] and DOWN [experts, H, I] below the
+/// mixture; biases, where experts have them, under the same names with "_bias".
 struct FusedExperts {
-  std::string gate_up = "gate_up_proj";
-  std::string down = "down_proj";
+  std::string gate_up = "experts.gate_up_proj";
+  std::string down = "experts.down_proj";
   bool transposed = false;   // [experts, in, out]
   bool interleaved = false;  // gate and up take turns; else gate comes first
 };

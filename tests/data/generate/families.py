@@ -146,6 +146,11 @@ def cases():
     c["glm4_moe"] = ("Glm4MoeForCausalLM", tf.Glm4MoeConfig(
         **full, **experts, n_routed_experts=6, n_shared_experts=1, first_k_dense_replace=1, n_group=2, topk_group=1, use_qk_norm=True,
         attention_bias=True, num_mtp_layers=0, head_dim=8, rope_parameters=partial), {})
+    c["glm4_moe_lite"] = ("Glm4MoeLiteForCausalLM", tf.Glm4MoeLiteConfig(
+        **full, **LATENT, q_lora_rank=8, **experts, n_routed_experts=4, n_shared_experts=1, rope_parameters=rope()), {})
+    c["granitemoeshared"] = ("GraniteMoeSharedForCausalLM", tf.GraniteMoeSharedConfig(
+        **small, num_local_experts=4, num_experts_per_tok=2, shared_intermediate_size=10, embedding_multiplier=2.0, attention_multiplier=0.3,
+        residual_multiplier=0.6, logits_scaling=1.5, attention_bias=True, rope_parameters=rope()), {})
     c["gpt_bigcode"] = ("GPTBigCodeForCausalLM", tf.GPTBigCodeConfig(n_embd=16, n_layer=2, n_head=4, n_positions=32, n_inner=20, **IDS), {})
     c["helium"] = ("HeliumForCausalLM", tf.HeliumConfig(**small, head_dim=4, attention_bias=True, mlp_bias=True, rope_parameters=rope(1e5)), {})
     c["hunyuan_v1_dense"] = ("HunYuanDenseV1ForCausalLM", tf.HunYuanDenseV1Config(
@@ -224,7 +229,8 @@ def make(out, name, cls_name, config, options):
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
     config = json.loads((folder / "config.json").read_text())
-    for key in ("transformers_version", "initializer_range", "use_cache", "attention_dropout", "router_aux_loss_coef", "output_router_logits"):
+    for key in ("transformers_version", "initializer_range", "use_cache", "attention_dropout", "router_aux_loss_coef", "output_router_logits", "dtype",
+                "bos_token_id", "eos_token_id", "pad_token_id", "pretraining_tp"):
         config.pop(key, None)
     (to / "config.json").write_text(json.dumps(config, sort_keys=True) + "\n")
     case = {"family": config["model_type"], "class": cls_name, "transformers": tf.__version__, "dtype": "float32",
