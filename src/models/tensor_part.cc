@@ -74,27 +74,55 @@ TensorParts fused_parts_of(const nn::ModelSpec& spec,
   return parts;
 }
 
+namespace {
+
+// Rows of `outputs` elements become columns, in tiles that stay in the cache.
+template <typename Element>
+void copy_transposed(const std::byte* from, const TensorPart& part, std::byte* to) {
+  constexpr std::int64_t kTile = 32;
+  const std::int64_t outputs = part.outputs(), inputs = part.inputs();
+  const auto* source = reinterpret_cast<const Element*>(from) + part.first;
+  auto* target = reinterpret_cast<Element*>(to);
+  for (std::int64_t row = 0; row < part.count; row += kTile)
+    for (std::int64_t column = 0; column < inputs; column += kTile)
+      for (std::int64_t r = row; r < std::min(row + kTile, part.count); ++r)
+        for (std::int64_t c = column; c < std::min(column + kTile, inputs); ++c)
+          target[r * inputs + c] = source[c * outputs + r * part.step];
+}
+
+void copy_transposed(std::size_t size, const std::byte* from, const TensorPart& part, std::byte* to) {
+  switch (size) {
+    case 1:
+      return copy_transposed<std::uint8_t>(from, part, to);
+    case 2:
+      return copy_transposed<std::uint16_t>(from, part, to);
+    case 4:
+      return copy_transposed<std::uint32_t>(from, part, to);
+    default:
+      FARTHING_CHECK(size == 8, "elements of {} bytes", size);
+      return copy_transposed<std::uint64_t>(from, part, to);
+  }
+}
+
+}  // namespace
+
 Tensor take_part(const Tensor& whole, const TensorPart& part) {
   FARTHING_CHECK(whole.shape() == part.whole_shape, "{}: {}", part.whole, to_string(whole.shape()));
-  const bool is_bias = whole.rank() == 2;
   const std::int64_t outputs = part.outputs(), inputs = part.inputs();
   const std::size_t size = whole.num_bytes() / static_cast<std::size_t>(whole.numel());
-  Tensor result = Tensor::empty(whole.dtype(), is_bias ? Shape{part.count} : Shape{part.count, inputs});
+  Tensor result =
+      Tensor::empty(whole.dtype(), whole.rank() == 2 ? Shape{part.count} : Shape{part.count, inputs});
   const std::byte* from =
       whole.bytes().data() + static_cast<std::size_t>(part.expert * outputs * inputs) * size;
   std::byte* to = result.mutable_bytes().data();
-  const auto copy = [&](std::int64_t to_element, std::int64_t from_element, std::int64_t count) {
-    std::memcpy(to + static_cast<std::size_t>(to_element) * size,
-                from + static_cast<std::size_t>(from_element) * size, static_cast<std::size_t>(count) * size);
-  };
-  for (std::int64_t r = 0; r < part.count; ++r) {
-    const std::int64_t output = part.first + r * part.step;
-    if (!part.transposed) {
-      copy(r * inputs, output * inputs, inputs);
-      continue;
-    }
-    for (std::int64_t c = 0; c < inputs; ++c) copy(r * inputs + c, c * outputs + output, 1);
+  if (part.transposed) {
+    copy_transposed(size, from, part, to);
+    return result;
   }
+  const std::size_t row_bytes = static_cast<std::size_t>(inputs) * size;
+  for (std::int64_t r = 0; r < part.count; ++r)
+    std::memcpy(to + static_cast<std::size_t>(r) * row_bytes,
+                from + static_cast<std::size_t>(part.first + r * part.step) * row_bytes, row_bytes);
   return result;
 }
 

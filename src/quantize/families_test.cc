@@ -160,6 +160,25 @@ TEST_P(Experts, WithoutTokensGetTheScalesOfAllTokens) {
   EXPECT_LT(distance(quantized.logits, logits_of(folder_of(GetParam()))), 1.0);
 }
 
+// Some experts of a tensor are quantized, the others are cut out of it as they are.
+TEST_P(Experts, ThatAreIgnoredStayAsTheyAre) {
+  plan::RecipeFlags some = flags("rtn", 8);
+  some.ignore = {"re:.*lm_head", "re:.*(router|gate)$", "re:.*experts.1.*"};
+  const Quantized quantized = quantize(GetParam(), some);
+  EXPECT_LT(distance(quantized.logits, logits_of(folder_of(GetParam()))), 0.2);
+  const auto written = checkpoint::Checkpoint::open(folder_ / "out");
+  std::size_t dense = 0, packed = 0;
+  for (const checkpoint::TensorInfo& info : written.tensors()) {
+    EXPECT_FALSE(info.name.ends_with("experts.gate_up_proj") || info.name.ends_with("proj_bias"))
+        << info.name;
+    dense += info.name.find("experts.1.") != std::string::npos && info.name.ends_with(".weight") ? 1 : 0;
+    packed +=
+        info.name.find("experts.0.") != std::string::npos && info.name.ends_with(".weight_packed") ? 1 : 0;
+  }
+  EXPECT_GT(dense, 0u);
+  EXPECT_EQ(dense, packed);
+}
+
 INSTANTIATE_TEST_SUITE_P(Data, Experts, testing::Values("gpt_oss", "deepseek_v3", "llama4_text", "glm4_moe"));
 
 }  // namespace
