@@ -7,16 +7,18 @@
 namespace farthing {
 namespace {
 
-Json to_json(const YAML::Node& node) {
+// Aliases let a short text stand for a huge one, so nodes are counted.
+Json to_json(const YAML::Node& node, int& nodes_left) {
+  if (--nodes_left < 0) throw YAML::Exception(node.Mark(), "too many values");
   switch (node.Type()) {
     case YAML::NodeType::Map: {
       Json object = Json::object();
-      for (const auto& item : node) object[item.first.as<std::string>()] = to_json(item.second);
+      for (const auto& item : node) object[item.first.as<std::string>()] = to_json(item.second, nodes_left);
       return object;
     }
     case YAML::NodeType::Sequence: {
       Json array = Json::array();
-      for (const auto& item : node) array.push_back(to_json(item));
+      for (const auto& item : node) array.push_back(to_json(item, nodes_left));
       return array;
     }
     case YAML::NodeType::Scalar: {
@@ -40,7 +42,8 @@ Json to_json(const YAML::Node& node) {
 
 Json parse_yaml(const std::string& text, const std::string& origin) {
   try {
-    return to_json(YAML::Load(text));
+    int nodes_left = 100'000;
+    return to_json(YAML::Load(text), nodes_left);
   } catch (const YAML::Exception& error) {
     throw Error(Code::kInvalidArgument, "the file is not valid YAML",
                 {{"file", origin}, {"line", error.mark.line + 1}, {"reason", error.msg}});

@@ -117,7 +117,12 @@ class Describer {
                                                 {"per_head", nn::QkvLayout::kPerHead},
                                                 {"per_group", nn::QkvLayout::kPerGroup}},
                                                nn::QkvLayout::kSeparate);
-    set_linears(reader, heads, spec);
+    if (reader.has("latent")) {
+      set_latent(reader, reader.child("latent"), spec);
+    } else {
+      set_linears(reader, heads, spec);
+      spec.rope = rope(reader, spec.head_dim);
+    }
     spec.query_norm = norm(reader, "query_norm", spec.head_dim);
     spec.key_norm = norm(reader, "key_norm", spec.head_dim);
     spec.head_norm_weights = reader.choice<nn::HeadNormWeights>("head_norm_weights",
@@ -127,7 +132,6 @@ class Describer {
                                                                 nn::HeadNormWeights::kShared);
     spec.norm_after_rotation = reader.flag("norm_after_rotation", false);
     spec.projection_limit = static_cast<float>(reader.number("projection_limit", 0.0));
-    spec.rope = rope(reader, spec.head_dim);
     spec.scale = static_cast<float>(reader.number("scale", 0.0));
     spec.sinks = reader.text("sinks", "");
     spec.softcap = static_cast<float>(reader.number("softcap", 0.0));
@@ -155,6 +159,35 @@ class Describer {
     spec.output = linear(reader.child("output"), heads.query_width(), hidden_size_, bias);
   }
 
+  // Latent attention: inputs are the query (or its latent) and the latent of keys and values.
+  void set_latent(const Reader& attention, const Reader& reader, nn::AttentionSpec& spec) const {
+    const bool bias = attention.flag("bias", false);
+    const std::int64_t query_rank = reader.integer("query_rank", 0), rotated = reader.size("rotated_dim");
+    nn::LatentSpec latent{.rank = reader.size("rank"), .plain_dim = spec.head_dim - rotated};
+    config_.require(latent.plain_dim >= 0 && query_rank >= 0, "rotated_dim",
+                    "a head has no such part to rotate");
+    spec.value_head_dim = reader.size("value_dim", spec.head_dim);
+    const std::int64_t query_width = spec.num_heads * spec.head_dim;
+    latent.key_value_norm = norm(reader, "key_value_norm", latent.rank);
+    latent.key_value = linear(reader.child("key_value"), latent.rank,
+                              spec.num_heads * (latent.plain_dim + spec.value_head_dim), false);
+    if (query_rank > 0) {
+      latent.query_norm = norm(reader, "query_norm", query_rank);
+      latent.query = linear(reader.child("query"), query_rank, query_width, false);
+    }
+    reader.has("query"), reader.has("query_norm");  // known words, though nothing without a rank
+    reader.finish();
+    const std::vector<Reader> inputs = attention.children("inputs");
+    FARTHING_REQUIRE(inputs.size() == 2, Code::kInvalidArgument,
+                     "latent attention has two inputs: the query, and the latent of keys and values");
+    spec.inputs = {
+        linear(inputs[0], hidden_size_, query_rank > 0 ? query_rank : query_width, bias && query_rank > 0),
+        linear(inputs[1], hidden_size_, latent.rank + rotated, bias)};
+    spec.output = linear(attention.child("output"), spec.num_heads * spec.value_head_dim, hidden_size_, bias);
+    spec.latent = std::move(latent);
+    spec.rope = rope(attention, rotated);
+  }
+
   static nn::QueryGrowth query_growth(const Reader& reader) {
     nn::QueryGrowth growth{.scale = reader.number("scale", 0.1),
                            .length = static_cast<double>(reader.size("length")),
@@ -180,13 +213,14 @@ class Describer {
   }
 
   nn::MoeSpec moe(const Reader& reader) const {
-    constexpr std::int64_t kMostExperts = 4096;
+    constexpr double kMostExperts = 1 << 16;  // in all layers: a nonsense value shall do no harm
     nn::MoeSpec spec{.name = reader.text("name"),
                      .class_name = reader.text("class_name", "MoE"),
                      .experts_name = reader.text("experts_name", "experts"),
                      .num_experts = reader.size("num_experts"),
                      .num_experts_per_token = reader.size("num_experts_per_token")};
-    config_.require(spec.num_experts <= kMostExperts && spec.num_experts_per_token <= spec.num_experts,
+    config_.require(static_cast<double>(spec.num_experts) * variables_.at("num_layers") <= kMostExperts &&
+                        spec.num_experts_per_token <= spec.num_experts,
                     "num_experts", "a token cannot go to more experts than there are");
     spec.router = linear(reader.child("router"), hidden_size_, spec.num_experts, false);
     spec.score = reader.choice<nn::RouterScore>(

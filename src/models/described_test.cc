@@ -91,6 +91,12 @@ constexpr Case kCases[] = {
         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 40, "num_experts": 4, "num_experts_per_tok": 2,
         "moe_intermediate_size": 12, "shared_expert_intermediate_size": 16, "decoder_sparse_step": 2,
         "use_sliding_window": true, "max_window_layers": 1, "sliding_window": 4})"},
+    {"deepseek_v3",
+     R"({"model_type": "deepseek_v3", "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "vocab_size": 40, "kv_lora_rank": 12, "q_lora_rank": 8, "qk_nope_head_dim": 6,
+        "qk_rope_head_dim": 4, "v_head_dim": 10, "moe_intermediate_size": 12, "n_routed_experts": 8, "n_group": 4,
+        "topk_group": 2, "num_experts_per_tok": 3, "n_shared_experts": 2, "first_k_dense_replace": 1,
+        "attention_bias": true})"},
 };
 
 TEST(Described, IsTheBuiltInFamily) {
@@ -126,6 +132,12 @@ TEST(Described, MistakesAreNamed) {
   EXPECT_THAT(complaint(good, "{}"), HasSubstr("lacks a key that its description needs"));
   EXPECT_THAT(complaint(good + "nam: []\n", R"({"v": 9})"), HasSubstr("did you mean names?"));
   EXPECT_THAT(complaint("a: [1", "{}"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(
+      complaint("a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n"
+                "c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\n"
+                "e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n",
+                "{}"),
+      HasSubstr("too many values"));
   EXPECT_THAT(complaint("family: f\n", "{}"), HasSubstr("hidden_size"));
   EXPECT_THAT(complaint("[]", "{}"), HasSubstr("not a mapping"));
   const auto with = [&](const std::string& from, const std::string& to) {

@@ -107,7 +107,12 @@ void copy_transposed(std::size_t size, const std::byte* from, const TensorPart& 
 }  // namespace
 
 Tensor take_part(const Tensor& whole, const TensorPart& part) {
-  FARTHING_CHECK(whole.shape() == part.whole_shape, "{}: {}", part.whole, to_string(whole.shape()));
+  FARTHING_REQUIRE(whole.shape() == part.whole_shape, Code::kCorruptData,
+                   "a tensor has another shape than config.json says",
+                   {{"tensor", part.whole},
+                    {"shape", to_string(whole.shape())},
+                    {"expected", to_string(part.whole_shape)}},
+                   "config.json may belong to another model");
   const std::int64_t outputs = part.outputs(), inputs = part.inputs();
   const std::size_t size = whole.num_bytes() / static_cast<std::size_t>(whole.numel());
   Tensor result =

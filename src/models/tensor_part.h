@@ -30,7 +30,8 @@ using TensorParts = std::map<std::string, TensorPart, std::less<>>;
 TensorParts fused_parts_of(const nn::ModelSpec& spec,
                            const std::function<bool(const std::string& whole)>& has);
 
-/// Copies a part out of the whole: [out, in] or [out], in the same element type.
+/// Copies a part out of the whole: [out, in] or [out], in the same element type. Throws kCorruptData naming
+/// the tensor when it has another shape.
 Tensor take_part(const Tensor& whole, const TensorPart& part);
 
 /// The reverse for weights of all experts, [experts * out, in] one below the other: the whole, as files have
