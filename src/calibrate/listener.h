@@ -15,6 +15,11 @@ class Listener {
   /// The next calls belong to the sequences of this batch.
   virtual void begin(const nn::Batch& batch) { (void)batch; }
 
+  /// What the block itself is about to read, [rows, columns].
+  virtual void block_input(const float* hidden, std::int64_t rows, std::int64_t columns) {
+    (void)hidden, (void)rows, (void)columns;
+  }
+
   /// The linears at `paths` are about to read `x` [rows, columns].
   virtual void inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
                       std::int64_t columns) {
