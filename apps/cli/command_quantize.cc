@@ -36,7 +36,7 @@ std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::str
   try {
     return models::declare(models::Config(config));
   } catch (const Error& error) {
-    if (error.code() != Code::kUnsupported || method == "gptq") throw;
+    if (error.code() != Code::kUnsupported || method.ends_with("gptq")) throw;
     reporter.warn(
         fmt::format("{}: every 2-D weight that is not an embedding is rounded to nearest", error.what()));
     return std::nullopt;
@@ -73,6 +73,7 @@ Json plan_document(const plan::QuantizePlan& plan, const plan::Footprint& footpr
                    {"bytes_out", plan.bytes_out},
                    {"peak_host_bytes", footprint.peak_bytes},
                    {"ignored", plan.ignored},
+                   {"notes", plan.notes},
                    {"deviations", Json::array()},
                    {"layers", Json::array()}};
   for (const plan::LinearPlan& linear : plan.linears) {
@@ -142,6 +143,7 @@ int run(App& app, Options& options) {
       plan::predict_footprint(plan, calibration ? calibration->token_counts() : std::vector<std::int64_t>{});
   reporter.note(plan_line(plan, footprint));
   if (!plan.reason.empty()) reporter.note("method       " + plan.reason);
+  for (const std::string& note : plan.notes) reporter.note("transform    " + note);
   for (const plan::Deviation& deviation : plan.deviations)
     reporter.warn(fmt::format("{}: {}", deviation.module, deviation.what));
   require_memory(options, footprint);
@@ -189,8 +191,10 @@ void add_quantize(App& app) {
       .option("-o,--output", "DIR", options->output, "where the new model goes")
       .group("what")
       .option("--scheme", "NAME", flags.scheme, "W4A16 (default), W8A16, W4A16_ASYM, W3A16 ...")
-      .option("--method", "NAME", flags.method,
-              "auto (default): gptq for 2 to 4-bit integers of a known family, rtn for the rest; gptq; rtn")
+      .option(
+          "--method", "NAME", flags.method,
+          "auto (default): gptq for 2 to 4-bit integers of a known family, rtn for the rest; gptq; rtn; or "
+          "awq or smoothquant before one of them: awq, smoothquant+gptq")
       .option("--recipe", "FILE", options->recipe,
               "llm-compressor recipe (YAML); the flags given beside it change its schemes")
       .option("--bits", "N", flags.bits, "bits of a code")
@@ -205,6 +209,8 @@ void add_quantize(App& app) {
               "columns that gptq walks before it updates the rest (128)")
       .option("--refine", "N", flags.refine_passes,
               "after gptq, N passes that move single codes and scales while the error falls (0)")
+      .option("--smoothing-strength", "F", flags.smoothing_strength,
+              "how much of the outliers smoothquant moves into the weights, 0 to 1 (0.8)")
       .option("--targets", "NAME", flags.targets,
               "module names, re:expressions or class names to quantize (Linear); repeatable")
       .option("--ignore", "NAME", flags.ignore,

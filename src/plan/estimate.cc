@@ -75,8 +75,34 @@ double flops_per_second(ThreadPool& pool) {
   return best;
 }
 
-// The arithmetic of a run: samples pass each block once per step and once more with the new weights; every
-// input group has a Gram matrix (the upper half) and a factor, every linear is walked column by column.
+// What AWQ's candidates cost: each is rounded, and judged by a Gram matrix where one linear takes the scale,
+// else by running a module, of which those linears are the larger part.
+double search_flops(const QuantizePlan& plan, const BlockPlan& block, double tokens, double rounding) {
+  std::map<std::string, const models::ModuleInfo*> modules;
+  for (const Step& step : block.steps)
+    for (const std::size_t index : step.linears)
+      modules.emplace(plan.linears[index].module.path, &plan.linears[index].module);
+  double flops = 0;
+  for (const FoldPlan& fold : block.folds) {
+    const Transform& transform = plan.recipe.transforms[fold.transform];
+    if (transform.kind != TransformKind::kAwq) continue;
+    for (const std::string& path : fold.measured) {
+      const auto module = modules.find(path);
+      if (module == modules.end()) continue;
+      const auto rows = static_cast<double>(module->second->out_features);
+      const auto columns = static_cast<double>(module->second->in_features);
+      const double judged =
+          fold.measured.size() == 1 ? columns : 1.5 * std::min(tokens, static_cast<double>(kSearchRows));
+      flops += transform.awq.num_candidates * rows * columns * (2 * judged + rounding);
+      if (fold.measured.size() == 1) flops += tokens * columns * columns;
+    }
+  }
+  return flops;
+}
+
+// The arithmetic of a run: samples of the original model pass a block once where scales move; those of the
+// quantized one pass it once per step and once more with the new weights; every input group has a Gram matrix
+// (the upper half) and a factor, every linear is walked column by column.
 double quantize_flops(const QuantizePlan& plan, double tokens) {
   constexpr double kRoundingFlops = 200;  // per weight: range, scale, code, and the error that is reported
   double flops = 0;
@@ -90,7 +116,10 @@ double quantize_flops(const QuantizePlan& plan, double tokens) {
     }
   }
   for (const BlockPlan& block : plan.blocks) {
-    flops += 2 * block_weights[block.index] * tokens * static_cast<double>(block.steps.size() + 1);
+    double passes = plan.follows_quantized() ? static_cast<double>(block.steps.size() + 1) : 0.0;
+    if (!block.folds.empty()) passes += 1;
+    flops +=
+        2 * block_weights[block.index] * tokens * passes + search_flops(plan, block, tokens, kRoundingFlops);
     std::map<std::string, double> groups;
     for (const Step& step : block.steps) {
       for (const std::size_t index : step.linears) {

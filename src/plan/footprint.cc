@@ -43,6 +43,37 @@ std::uint64_t hessian_bytes(const QuantizePlan& plan, const Step& step) {
   return sum + 2 * largest;  // all Hessians of the step, one factor, and the space to make it
 }
 
+// What finding a block's scales takes beside the block: Gram matrices of linears, inputs and outputs of
+// modules that run again, and the weights that are tried, in fp32.
+std::uint64_t fold_bytes(const QuantizePlan& plan, const BlockPlan& block, std::uint64_t tokens) {
+  std::map<std::string, const LinearPlan*> linears;
+  for (const Step& step : block.steps)
+    for (const std::size_t index : step.linears)
+      linears.emplace(plan.linears[index].module.path, &plan.linears[index]);
+  const std::uint64_t rows_bytes = std::min<std::uint64_t>(tokens, kSearchRows + kRowsAtOnce) *
+                                   static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
+  std::uint64_t kept = 0, busiest = 0;
+  for (const FoldPlan& fold : block.folds) {
+    if (plan.recipe.transforms[fold.transform].kind != TransformKind::kAwq) continue;
+    std::uint64_t tried = 0, largest = 0;
+    for (const std::string& path : fold.measured) {
+      const auto linear = linears.find(path);
+      if (linear == linears.end()) continue;
+      tried += 4 * elements(*linear->second);
+      largest = std::max(largest, work_bytes(*linear->second) + 8 * elements(*linear->second));
+    }
+    if (fold.measured.size() == 1) {
+      const auto columns = static_cast<std::uint64_t>(linears.at(fold.measured.front())->module.in_features);
+      kept += 4 * columns * columns;
+      busiest = std::max(busiest, 16 * std::min<std::uint64_t>(512 * columns, tried));
+    } else {
+      kept += rows_bytes;
+      busiest = std::max(busiest, rows_bytes + tried + largest);
+    }
+  }
+  return kept + busiest;
+}
+
 std::int64_t rows_together(std::span<const std::int64_t> token_counts) {
   std::int64_t most = 0, pending = 0;
   for (const std::int64_t length : token_counts) {
@@ -81,6 +112,9 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
   const std::int64_t tokens = std::accumulate(token_counts.begin(), token_counts.end(), std::int64_t{0});
   footprint.hidden_bytes =
       static_cast<std::uint64_t>(tokens) * static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
+  const bool folds = std::any_of(plan.blocks.begin(), plan.blocks.end(),
+                                 [](const BlockPlan& block) { return !block.folds.empty(); });
+  if (folds && plan.follows_quantized()) footprint.hidden_bytes *= 2;
   footprint.activation_bytes = activation_bytes(*plan.spec, rows_together(token_counts));
   std::uint64_t busiest = 0;
   for (const BlockPlan& block : plan.blocks) {
@@ -96,6 +130,9 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
       // Either samples run (activations) or a linear is worked on.
       work = std::max(work, hessians + std::max(largest, footprint.activation_bytes));
     }
+    if (!block.folds.empty())
+      work = std::max(
+          work, fold_bytes(plan, block, static_cast<std::uint64_t>(tokens)) + footprint.activation_bytes);
     footprint.block_bytes = std::max(footprint.block_bytes, block_bytes);
     busiest = std::max(busiest, block_bytes + work);
   }

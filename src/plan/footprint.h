@@ -13,6 +13,10 @@ namespace farthing::plan {
 /// enough that a block's inner activations stay small.
 constexpr std::int64_t kRowsAtOnce = 1024;
 
+/// AWQ runs modules again and again on that many rows of the samples, or little more: enough to tell its
+/// candidates apart.
+constexpr std::int64_t kSearchRows = 4096;
+
 /// Code, libraries and their data: measured on an empty run.
 constexpr std::uint64_t kProgramBytes = 20ull << 20;
 

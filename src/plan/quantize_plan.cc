@@ -7,8 +7,10 @@
 #include "base/error.h"
 #include "base/nearest_name.h"
 #include "nn/names.h"
+#include "plan/fold_plan.h"
 #include "plan/guess_linears.h"
-#include "scheme/target.h"
+#include "plan/modifier_match.h"
+#include "plan/quantization_block.h"
 
 namespace farthing::plan {
 namespace {
@@ -23,30 +25,6 @@ std::map<std::string, std::string> file_names_of(const checkpoint::Checkpoint& c
   for (const auto& tensor : checkpoint.tensors())
     names.emplace(spec ? models::canonical_name(*spec, tensor.name) : tensor.name, tensor.name);
   return names;
-}
-
-ModuleNames names_of(const models::ModuleInfo& module, const std::optional<nn::ModelSpec>& spec) {
-  return {.names = spec ? spellings(*spec, module.path) : std::vector<std::string>{module.path},
-          .class_name = module.class_name};
-}
-
-// How one modifier sees modules: its groups' targets and what it leaves alone, compiled once.
-struct CompiledModifier {
-  const Modifier* modifier;
-  scheme::TargetTable groups;
-  std::vector<Target> ignore;
-};
-
-CompiledModifier compile(const Modifier& modifier) {
-  CompiledModifier compiled{.modifier = &modifier};
-  for (const scheme::ConfigGroup& group : modifier.groups) compiled.groups.add(group.targets);
-  for (const std::string& pattern : modifier.ignore) compiled.ignore.emplace_back(pattern);
-  return compiled;
-}
-
-bool fits_any(const std::vector<Target>& targets, const ModuleNames& module) {
-  return std::any_of(targets.begin(), targets.end(),
-                     [&](const Target& target) { return target.match(module).has_value(); });
 }
 
 void require_targets_match(const Recipe& recipe, std::span<const models::ModuleInfo> modules,
@@ -152,6 +130,7 @@ class Planner {
     choose_format();
     lay_out_steps();
     lay_out_caches();
+    plan_folds(plan_, {.files = files_, .parts = parts_, .modules = modules_});
     lay_out_tensors();
     describe();
     return std::move(plan_);
@@ -416,6 +395,8 @@ class Planner {
       plan_.tensors.insert(plan_.tensors.end(), tensors.begin(), tensors.end());
       plan_.quantized_parameters += linear.module.out_features * linear.module.in_features;
     };
+    for (const BlockPlan& block : plan_.blocks)
+      for (const RewrittenTensor& tensor : block.rewritten) rewritten_.insert(tensor.file_name);
     const std::string stale_head = plan_.unties_head ? "lm_head.weight" : "";
     for (const auto& tensor : checkpoint_.tensors()) {
       plan_.bytes_in += tensor.num_bytes;
@@ -428,7 +409,7 @@ class Planner {
         cut_the_rest(tensor);
       } else if (stale_head.empty() || !tensor.name.ends_with(stale_head)) {
         plan_.tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
-        plan_.copied.push_back(tensor.name);
+        if (!rewritten_.contains(tensor.name)) plan_.copied.push_back(tensor.name);
       }
     }
     for (const LinearPlan& linear : plan_.linears) {
@@ -463,7 +444,7 @@ class Planner {
       Shape shape = {part.count};
       if (part.whole_shape.size() == 3) shape.push_back(part.inputs());
       plan_.tensors.push_back({in_file, tensor.dtype, shape});
-      plan_.cut.push_back({in_file, tensor.name, part});
+      if (!rewritten_.contains(in_file)) plan_.cut.push_back({in_file, tensor.name, part});
     }
   }
 
@@ -477,93 +458,29 @@ class Planner {
     }
     plan_.scheme_name = schemes.empty() ? "KV cache" : schemes.size() == 1 ? *schemes.begin() : "mixed";
     plan_.method = methods.empty() ? "calibration" : methods.size() == 1 ? *methods.begin() : "mixed";
-    fill_groups();
-    fill_ignore();
+    for (auto transform = plan_.recipe.transforms.rbegin(); transform != plan_.recipe.transforms.rend();
+         ++transform)
+      plan_.method = fmt::format("{}+{}", transform_name(transform->kind), plan_.method);
+    describe_quantization(plan_);
     writer_->quantization_config(plan_.quantization);  // throws for mixtures that the format has no words for
-  }
-
-  // config_groups: the recipe's own groups keep their targets as long as every member kept its scheme;
-  // linears whose scheme was changed get a group that names them.
-  void fill_groups() {
-    std::vector<std::pair<scheme::Scheme, std::vector<std::string>>> groups;
-    const auto group_for = [&](const scheme::Scheme& scheme) -> std::vector<std::string>& {
-      for (auto& [known, targets] : groups) {
-        if (known == scheme) return targets;
-      }
-      return groups.emplace_back(scheme, std::vector<std::string>{}).second;
-    };
-    const auto add = [](std::vector<std::string>& targets, const std::string& name) {
-      if (std::find(targets.begin(), targets.end(), name) == targets.end()) targets.push_back(name);
-    };
-    std::vector<CompiledModifier> modifiers;
-    for (const Modifier& modifier : plan_.recipe.modifiers) modifiers.push_back(compile(modifier));
-    std::map<std::pair<std::size_t, std::size_t>, scheme::Scheme> scheme_of_group;  // of its first member
-    for (const LinearPlan& linear : plan_.linears) {
-      const ModuleNames names = names_of(linear.module, plan_.spec);
-      for (std::size_t m = 0; m < modifiers.size(); ++m) {
-        const auto group = modifiers[m].groups.find(names);
-        if (!group || fits_any(modifiers[m].ignore, names)) continue;
-        const auto& first = scheme_of_group.try_emplace({m, *group}, linear.scheme).first->second;
-        std::vector<std::string>& targets = group_for(linear.scheme);
-        if (first == linear.scheme) {
-          for (const std::string& target : modifiers[m].modifier->groups[*group].targets)
-            add(targets, target);
-        } else {
-          for (const std::string& name : names.names) add(targets, name);
-        }
-        break;
-      }
-    }
-    for (auto& [scheme, targets] : groups) {
-      plan_.quantization.groups.push_back({.name = fmt::format("group_{}", plan_.quantization.groups.size()),
-                                           .targets = targets,
-                                           .scheme = scheme});
-    }
-  }
-
-  // A pattern of the user stays when it means the same in every spelling; the rest is named explicitly, in
-  // all spellings, because loaders disagree about which one `ignore` is in.
-  void fill_ignore() {
-    std::set<std::string> covered;
-    const auto add = [&](const std::string& entry) {
-      auto& list = plan_.quantization.ignore;
-      if (std::find(list.begin(), list.end(), entry) == list.end()) list.push_back(entry);
-    };
-    for (const Modifier& modifier : plan_.recipe.modifiers) {
-      for (const std::string& pattern : modifier.ignore) {
-        const Target target(pattern);
-        std::vector<std::string> members;
-        bool everywhere = pattern.starts_with("re:");
-        for (const std::string& path : plan_.ignored) {
-          std::size_t fitting = 0;
-          const auto names = plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path};
-          for (const std::string& name : names)
-            fitting += target.match({.names = {name}, .class_name = ""}).has_value();
-          if (fitting > 0) members.push_back(path);
-          everywhere = everywhere && (fitting == 0 || fitting == names.size());
-        }
-        if (!everywhere || members.empty()) continue;
-        add(pattern);
-        covered.insert(members.begin(), members.end());
-      }
-    }
-    for (const std::string& path : plan_.ignored) {
-      if (covered.contains(path)) continue;
-      for (const std::string& name :
-           plan_.spec ? spellings(*plan_.spec, path) : std::vector<std::string>{path})
-        add(name);
-    }
   }
 
   const checkpoint::Checkpoint& checkpoint_;
   std::unique_ptr<formats::WeightWriter> writer_;
   std::vector<models::ModuleInfo> modules_;
   std::map<std::string, std::string> files_;
-  models::TensorParts parts_;  // of experts that lie together
+  models::TensorParts parts_;        // of experts that lie together
+  std::set<std::string> rewritten_;  // tensors that blocks write, as the result spells them
   QuantizePlan plan_;
 };
 
 }  // namespace
+
+bool QuantizePlan::follows_quantized() const {
+  return quantization.kv_cache_scheme || std::any_of(linears.begin(), linears.end(), [](const auto& linear) {
+           return linear.method == Method::kGptq || linear.has_static_input();
+         });
+}
 
 std::vector<checkpoint::TensorPlan> QuantizePlan::cache_tensors(const BlockPlan& block,
                                                                 const formats::WeightWriter& writer) const {
@@ -571,18 +488,6 @@ std::vector<checkpoint::TensorPlan> QuantizePlan::cache_tensors(const BlockPlan&
   const nn::BlockSpec& declared = spec->decoder.blocks[static_cast<std::size_t>(block.index)];
   return writer.plan_cache(block.file_attention, *quantization.kv_cache_scheme,
                            declared.attention.num_key_value_heads, block.dtype);
-}
-
-std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string& canonical) {
-  std::vector<std::string> result = {canonical};
-  for (const nn::NameRule& rule : spec.names) {
-    if (!canonical.starts_with(rule.to)) continue;
-    std::string other = rule.from + canonical.substr(rule.to.size());
-    // Only spellings that lead back here count: another rule may claim the name first.
-    if (models::canonical_name(spec, other) != canonical) continue;
-    if (std::find(result.begin(), result.end(), other) == result.end()) result.push_back(std::move(other));
-  }
-  return result;
 }
 
 QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,

@@ -39,10 +39,27 @@ struct Step {
   std::vector<std::size_t> linears;  // indices into QuantizePlan::linears
 };
 
+/// A scale that calibration finds and that moves inside a block before its linears are quantized.
+struct FoldPlan {
+  std::size_t transform = 0;          // which finds it: index into Recipe::transforms
+  models::FoldingPair pair;           // canonical paths
+  std::vector<std::string> measured;  // linears of pair.balance whose weights decide
+};
+
+/// A tensor that folding changes and that is no quantized weight: written by its block instead of copied.
+struct RewrittenTensor {
+  std::string name;         // canonical
+  std::string file_name;    // in the result
+  std::string linear;       // whose weight it is; empty for norms and biases
+  bool transposed = false;  // stored [in, out]
+};
+
 /// A decoder block (or, with index -1, what lies outside of all blocks) and the steps inside it.
 struct BlockPlan {
   std::int64_t index = -1;
   std::string path;
+  std::vector<FoldPlan> folds;  // before the steps
+  std::vector<RewrittenTensor> rewritten;
   std::vector<Step> steps;
   std::string attention;       // canonical path of the attention whose cache is quantized; else empty
   std::string file_attention;  // as the file spells it
@@ -75,6 +92,7 @@ struct QuantizePlan {
       blocks;  // data-free plans have one block per decoder block too: it is the unit of the journal
   std::vector<std::string> ignored;  // canonical paths of linears that stay as they are
   std::vector<Deviation> deviations;
+  std::vector<std::string> notes;  // what is good to know and no deviation
   bool needs_calibration = false;
   bool unties_head = false;
   std::vector<checkpoint::TensorPlan> tensors;  // everything that will be written, in order
@@ -85,6 +103,10 @@ struct QuantizePlan {
   std::uint64_t bytes_out = 0;              // tensor bytes of the result
   double bits_per_weight = 0;               // of the quantized linears, scales included
   std::int64_t quantized_parameters = 0;
+
+  /// Whether calibration must also see the inputs of quantized blocks, beside those of the original model
+  /// that folding looks at.
+  bool follows_quantized() const;
 
   /// The tensors of a block's quantized cache; none without one.
   std::vector<checkpoint::TensorPlan> cache_tensors(const BlockPlan& block,
@@ -100,9 +122,5 @@ struct PlanOptions {
 /// format cannot hold.
 QuantizePlan make_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,
                        std::optional<nn::ModelSpec> spec, Recipe recipe, const PlanOptions& options);
-
-/// Every spelling of a canonical module path that checkpoints and loaders of this family use; the path itself
-/// comes first.
-std::vector<std::string> spellings(const nn::ModelSpec& spec, const std::string& canonical);
 
 }  // namespace farthing::plan

@@ -6,7 +6,10 @@
 #include "base/file.h"
 #include "base/nearest_name.h"
 #include "base/yaml.h"
+#include "plan/awq_config.h"
 #include "plan/gptq_config.h"
+#include "plan/recipe_keys.h"
+#include "plan/transform_recipe.h"
 
 namespace farthing::plan {
 namespace {
@@ -20,32 +23,11 @@ struct KnownModifier {
 constexpr std::array kModifiers = {
     KnownModifier{"QuantizationModifier", Method::kRtn},
     KnownModifier{"GPTQModifier", Method::kGptq},
-    KnownModifier{"AWQModifier", {}},
-    KnownModifier{"SmoothQuantModifier", {}},
     KnownModifier{"SparseGPTModifier", {}},
     KnownModifier{"SpinQuantModifier", {}},
     KnownModifier{"QuIPModifier", {}},
     KnownModifier{"AutoRoundModifier", {}},
 };
-
-[[noreturn]] void bad_key(const std::string& origin, const std::string& where, const std::string& key,
-                          std::string_view what, std::string hint = {}) {
-  throw Error(Code::kInvalidArgument, std::string(what), {{"recipe", origin}, {"at", where}, {"key", key}},
-              std::move(hint));
-}
-
-std::vector<std::string> strings_of(const Json& value, const std::string& origin, const std::string& where,
-                                    const std::string& key) {
-  if (value.is_null()) return {};
-  if (value.is_string()) return {value.get<std::string>()};
-  std::vector<std::string> result;
-  if (!value.is_array()) bad_key(origin, where, key, "expected a name or a list of names");
-  for (const Json& item : value) {
-    if (!item.is_string()) bad_key(origin, where, key, "expected a list of names");
-    result.push_back(item);
-  }
-  return result;
-}
 
 scheme::ActivationOrder parse_actorder(const Json& value, const std::string& origin,
                                        const std::string& where) {
@@ -119,40 +101,16 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
   if (known == kModifiers.end()) {
     std::vector<std::string> names;
     for (const KnownModifier& row : kModifiers) names.emplace_back(row.name);
+    names.insert(names.end(), {"SmoothQuantModifier", "AWQModifier"});
     bad_key(origin, where, name, "unknown modifier", fmt::format("known are {}", fmt::join(names, ", ")));
   }
   FARTHING_REQUIRE(known->method, Code::kUnsupported, "this version has no such modifier",
                    {{"recipe", origin}, {"modifier", name}}, "use GPTQModifier or QuantizationModifier");
-  if (!settings.is_object()) bad_key(origin, where, name, "expected the modifier's settings");
-
-  // Keys that steer llm-compressor's own machinery and have no meaning here are accepted, so that its recipes
-  // run unchanged.
-  static constexpr std::array kKnownKeys = {
+  static constexpr std::array<std::string_view, 13> kKnownKeys = {
       "scheme",         "config_groups",   "targets",        "ignore",   "sequential_targets",
       "block_size",     "dampening_frac",  "actorder",       "observer", "weight_observer",
       "input_observer", "output_observer", "kv_cache_scheme"};
-  static constexpr std::array kIgnoredKeys = {"bypass_divisibility_checks",
-                                              "requires_calibration_data",
-                                              "offload_hessians",
-                                              "batched_quantization",
-                                              "sequential_update",
-                                              "index",
-                                              "group",
-                                              "start",
-                                              "end",
-                                              "update",
-                                              "quantize",
-                                              "initialized_",
-                                              "finalized_",
-                                              "started_",
-                                              "ended_"};
-  for (const auto& [key, value] : settings.items()) {
-    const bool is_known = std::find(kKnownKeys.begin(), kKnownKeys.end(), key) != kKnownKeys.end();
-    const bool is_ignored = std::find(kIgnoredKeys.begin(), kIgnoredKeys.end(), key) != kIgnoredKeys.end();
-    if (!is_known && !is_ignored) {
-      bad_key(origin, where, key, "unknown key", fmt::format("known are {}", fmt::join(kKnownKeys, ", ")));
-    }
-  }
+  require_keys(settings, kKnownKeys, {}, origin, where);
 
   Modifier modifier{.name = name, .method = *known->method};
   std::vector<std::string> targets = settings.contains("targets")
@@ -182,6 +140,18 @@ Modifier parse_modifier(const std::string& name, const Json& settings, const std
   return modifier;
 }
 
+// An AWQModifier of older recipes says in one what a transform and a QuantizationModifier say now.
+void add_transform(const std::string& name, const Json& settings, Recipe& recipe, const std::string& where) {
+  recipe.transforms.push_back(parse_transform(name, settings, recipe.origin, where));
+  if (!quantizes(settings)) return;
+  Json rest = settings;
+  for (const char* key :
+       {"mappings", "duo_scaling", "n_grid", "apply_clip", "max_chunk_memory", "offload_device"})
+    rest.erase(key);
+  recipe.transforms.back().ignore.clear();  // it is the quantization's
+  recipe.modifiers.push_back(parse_modifier("QuantizationModifier", rest, recipe.origin, where));
+}
+
 bool ends_with_any(const std::string& key, std::initializer_list<std::string_view> suffixes) {
   return std::any_of(suffixes.begin(), suffixes.end(),
                      [&](std::string_view suffix) { return key.ends_with(suffix); });
@@ -199,6 +169,8 @@ void collect_modifiers(const Json& node, Recipe& recipe, const std::string& wher
     const std::string path = where.empty() ? key : where + "." + key;
     if (ends_with_any(key, {"_stage", "_modifiers"}))
       collect_modifiers(value, recipe, path);
+    else if (is_transform(key))
+      add_transform(key, value.is_null() ? Json::object() : value, recipe, path);
     else if (key.ends_with("Modifier"))
       recipe.modifiers.push_back(
           parse_modifier(key, value.is_null() ? Json::object() : value, recipe.origin, path));
@@ -224,12 +196,42 @@ void set_refinement(GptqSettings& settings, std::optional<int> passes) {
   settings.refine_passes = *passes;
 }
 
+void set_strength(Recipe& recipe, std::optional<double> strength) {
+  if (!strength) return;
+  require_strength(*strength, recipe.origin);
+  for (Transform& transform : recipe.transforms) transform.smoothquant.strength = *strength;
+}
+
+// "smoothquant+gptq": transforms, which go into the recipe, and the method of rounding, which is returned
+// ("rtn" where none is named, "auto" only alone).
+std::string take_transforms(const std::string& method, Recipe& recipe) {
+  std::string rounding;
+  std::size_t begin = 0;
+  while (begin <= method.size()) {
+    const std::size_t end = std::min(method.find('+', begin), method.size());
+    const std::string word = method.substr(begin, end - begin);
+    begin = end + 1;
+    if (auto transform = transform_named(word); transform && rounding.empty()) {
+      recipe.transforms.push_back(std::move(*transform));
+      continue;
+    }
+    const bool is_known = word == "rtn" || word == "gptq" || (word == "auto" && method == "auto");
+    FARTHING_REQUIRE(is_known && rounding.empty(), Code::kInvalidArgument, "unknown method",
+                     {{"recipe", recipe.origin}, {"method", method}},
+                     "use rtn or gptq, or one of them after awq or smoothquant: smoothquant+gptq");
+    rounding = word;
+  }
+  return rounding.empty() ? "rtn" : rounding;
+}
+
 // The short form: scheme, method, ignore, overrides, calibration beside each other.
 void parse_short_form(const Json& root, Recipe& recipe) {
-  static constexpr std::array kKeys = {
-      "schema",    "scheme",       "method",     "targets",        "ignore",        "sequential_targets",
-      "actorder",  "observer",     "block_size", "dampening_frac", "config_groups", "calibration",
-      "overrides", "refine_passes"};
+  static constexpr std::array kKeys = {"schema",         "scheme",        "method",
+                                       "targets",        "ignore",        "sequential_targets",
+                                       "actorder",       "observer",      "block_size",
+                                       "dampening_frac", "config_groups", "calibration",
+                                       "overrides",      "refine_passes", "smoothing_strength",
+                                       "mappings"};
   for (const auto& [key, value] : root.items()) {
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
       bad_key(recipe.origin, "top level", key, "unknown key",
@@ -237,13 +239,15 @@ void parse_short_form(const Json& root, Recipe& recipe) {
     }
   }
   Json settings = root;
-  for (const char* key : {"schema", "method", "calibration", "overrides", "refine_passes"})
+  for (const char* key :
+       {"schema", "method", "calibration", "overrides", "refine_passes", "smoothing_strength", "mappings"})
     settings.erase(key);
-  const std::string method = root.value("method", "gptq");
-  FARTHING_REQUIRE(method == "gptq" || method == "rtn", Code::kInvalidArgument, "unknown method",
-                   {{"recipe", recipe.origin}, {"method", method}}, "use gptq or rtn");
-  Modifier modifier = parse_modifier(method == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings,
+  const std::string rounding = take_transforms(root.value("method", "gptq"), recipe);
+  Modifier modifier = parse_modifier(rounding == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings,
                                      recipe.origin, "top level");
+  set_strength(recipe, optional_value<double>(root, "smoothing_strength"));
+  for (Transform& transform : recipe.transforms)
+    transform.mappings = parse_mappings(root, recipe.origin, "top level");
   set_refinement(modifier.gptq, optional_value<int>(root, "refine_passes"));
   if (const auto overrides = root.find("overrides"); overrides != root.end()) {
     for (const Json& override_row : *overrides) {
@@ -294,7 +298,10 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin) {
   const Json root = parse_yaml(yaml, origin);
   try {
     const bool is_short = root.is_object() && (root.contains("scheme") || root.contains("config_groups"));
-    if (is_gptq_config(root)) {
+    if (is_awq_config(root)) {
+      recipe = recipe_from_awq_config(root, origin);
+      recipe.text = yaml;
+    } else if (is_gptq_config(root)) {
       recipe = recipe_from_gptq_config(root, origin);
       recipe.text = yaml;
     } else if (is_short)
@@ -305,7 +312,9 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin) {
     throw Error(Code::kInvalidArgument, "recipe has a value of the wrong kind",
                 {{"recipe", origin}, {"reason", error.what()}});
   }
-  FARTHING_REQUIRE(!recipe.modifiers.empty(), Code::kInvalidArgument, "recipe has no modifier",
+  FARTHING_REQUIRE(!recipe.modifiers.empty(), Code::kInvalidArgument,
+                   recipe.transforms.empty() ? "recipe has no modifier"
+                                             : "recipe has no modifier that makes the model smaller",
                    {{"recipe", origin}}, "start from one in recipes/");
   return recipe;
 }
@@ -320,12 +329,11 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights",
                    {{"scheme", flags.scheme}});
   apply_to_weights(*scheme.weights, flags);
-  static constexpr std::array<std::string_view, 3> kMethods = {"auto", "rtn", "gptq"};
-  FARTHING_REQUIRE(std::find(kMethods.begin(), kMethods.end(), flags.method) != kMethods.end(),
-                   Code::kInvalidArgument, "unknown method", {{"method", flags.method}},
-                   fmt::format("use one of {}", fmt::join(kMethods, ", ")));
+  Recipe recipe{.origin = "command line"};
+  const std::string method = take_transforms(flags.method, recipe);
+  set_strength(recipe, flags.smoothing_strength);
   const bool low_bits = scheme.weights->type == NumberType::kInt && scheme.weights->num_bits <= 4;
-  const bool gptq = flags.method == "gptq" || (flags.method == "auto" && low_bits && family_is_known);
+  const bool gptq = method == "gptq" || (method == "auto" && low_bits && family_is_known);
   modifier.method = gptq ? Method::kGptq : Method::kRtn;
   modifier.name = gptq ? "GPTQModifier" : "QuantizationModifier";
   modifier.groups.push_back({.name = "group_0", .targets = flags.targets, .scheme = std::move(scheme)});
@@ -336,11 +344,12 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
   if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
   set_refinement(modifier.gptq, flags.refine_passes);
-  Recipe recipe{.origin = "command line", .modifiers = {std::move(modifier)}};
+  recipe.modifiers.push_back(std::move(modifier));
   return recipe;
 }
 
 void apply_flags(Recipe& recipe, const RecipeFlags& flags) {
+  set_strength(recipe, flags.smoothing_strength);
   for (Modifier& modifier : recipe.modifiers) {
     for (scheme::ConfigGroup& group : modifier.groups) {
       if (group.scheme.weights) apply_to_weights(*group.scheme.weights, flags);

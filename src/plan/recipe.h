@@ -1,5 +1,6 @@
 // What the user wants done, before any model is known: llm-compressor's recipes (YAML or JSON, stages or
-// flat), GPTQConfig, Farthing's short form, and the flags of the command line, all in one structure.
+// flat), GPTQConfig, AwqConfig, Farthing's short form, and the flags of the command line, all in one
+// structure.
 #pragma once
 
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "plan/transform.h"
 #include "scheme/scheme.h"
 
 namespace farthing::plan {
@@ -44,7 +46,8 @@ struct RecipeCalibration {
 };
 
 struct Recipe {
-  std::string origin;  // file name or "command line"
+  std::string origin;                 // file name or "command line"
+  std::vector<Transform> transforms;  // applied to a block before its modifiers
   std::vector<Modifier> modifiers;
   RecipeCalibration calibration;
   std::string format;  // what the result is to be stored as, where the recipe says so
@@ -59,7 +62,9 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin);
 /// What the flags say when there is no recipe.
 struct RecipeFlags {
   std::string scheme = "W4A16";
-  std::string method = "auto";  // auto: gptq for integer weights of 2 to 4 bits, rtn for the rest
+  /// "auto": gptq for integer weights of 2 to 4 bits, rtn for the rest; or transforms and a method of
+  /// rounding, joined by "+" (rtn where none is named): "smoothquant+gptq".
+  std::string method = "auto";
   std::optional<int> bits;
   std::optional<std::int64_t> group_size;
   std::optional<bool> symmetric;
@@ -68,6 +73,7 @@ struct RecipeFlags {
   std::optional<double> dampening_frac;
   std::optional<std::int64_t> block_size;
   std::optional<int> refine_passes;
+  std::optional<double> smoothing_strength;
   std::vector<std::string> targets = {"Linear"};
   std::vector<std::string> ignore;  // empty: the family's own
   std::vector<std::string> sequential_targets;

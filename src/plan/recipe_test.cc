@@ -154,5 +154,111 @@ TEST(Recipe, OrdersOfGptqConfigs) {
   EXPECT_NE(message_of("{bits: 4, damp_percent: 1.5}").find("damp_percent"), std::string::npos);
 }
 
+TEST(Recipe, ReadsTransformsBeforeTheModifiers) {
+  const Recipe recipe = parse_recipe(R"(
+default_stage:
+  default_modifiers:
+    SmoothQuantModifier:
+      smoothing_strength: 0.8
+      mappings:
+      - !!python/tuple
+        - ['re:.*q_proj', 're:.*k_proj', 're:.*v_proj']
+        - re:.*input_layernorm
+      - {smooth_layer: "re:.*post_attention_layernorm", balance_layers: ["re:.*gate_proj", "re:.*up_proj"]}
+      ignore: ["re:.*layers.0.*"]
+      num_calibration_steps: 4
+      algorithm: smoothquant
+    GPTQModifier: {scheme: W8A8, targets: [Linear], ignore: [lm_head]}
+)",
+                                     "test.yaml");
+  ASSERT_EQ(recipe.modifiers.size(), 1u);
+  ASSERT_EQ(recipe.transforms.size(), 1u);
+  const Transform& transform = recipe.transforms[0];
+  EXPECT_EQ(transform.kind, TransformKind::kSmoothQuant);
+  EXPECT_EQ(transform.smoothquant.strength, 0.8);
+  EXPECT_EQ(transform.num_samples, 4);
+  EXPECT_EQ(transform.ignore.size(), 1u);
+  ASSERT_EQ(transform.mappings.size(), 2u);
+  EXPECT_EQ(transform.mappings[0].smooth, "re:.*input_layernorm");
+  EXPECT_EQ(transform.mappings[0].balance.size(), 3u);
+  EXPECT_EQ(transform.mappings[1].smooth, "re:.*post_attention_layernorm");
+
+  EXPECT_THAT(message_of("SmoothQuantModifier: {smoothing_strength: 0.8}"),
+              testing::HasSubstr("no modifier that makes"));
+  EXPECT_THAT(message_of("SmoothQuantModifier: {smoothing_strength: 1.8}"), testing::HasSubstr("0 to 1"));
+  EXPECT_THAT(message_of("SmoothQuantModifier: {mappings: [[a, b, c]]}"), testing::HasSubstr("mapping"));
+  EXPECT_THAT(message_of("SmoothQuantModifier: {algorithm: magic}"), testing::HasSubstr("log_equalization"));
+  EXPECT_THAT(message_of("SmoothQuantModifier: {strength: 0.8}"), testing::HasSubstr("smoothing_strength"));
+}
+
+TEST(Recipe, ReadsAwqModifiersOldAndNew) {
+  const Recipe recipe = parse_recipe(R"(
+awq_stage:
+  awq_modifiers:
+    AWQModifier: {duo_scaling: both, n_grid: 10, max_chunk_memory: 1024}
+    QuantizationModifier: {scheme: W4A16_ASYM, targets: ["Linear"], ignore: ["lm_head"]}
+)",
+                                     "test.yaml");
+  ASSERT_EQ(recipe.transforms.size(), 1u);
+  EXPECT_EQ(recipe.transforms[0].kind, TransformKind::kAwq);
+  EXPECT_EQ(recipe.transforms[0].awq.duo, methods::DuoScaling::kBoth);
+  EXPECT_EQ(recipe.transforms[0].awq.num_candidates, 10);
+  EXPECT_FALSE(recipe.transforms[0].awq.clip);
+  ASSERT_EQ(recipe.modifiers.size(), 1u);
+  EXPECT_EQ(recipe.modifiers[0].method, Method::kRtn);
+
+  const Recipe old = parse_recipe(
+      "AWQModifier: {scheme: W4A16_ASYM, targets: [Linear], ignore: [lm_head], duo_scaling: false}",
+      "test.yaml");
+  ASSERT_EQ(old.transforms.size(), 1u);
+  EXPECT_EQ(old.transforms[0].awq.duo, methods::DuoScaling::kOff);
+  ASSERT_EQ(old.modifiers.size(), 1u);
+  EXPECT_EQ(old.modifiers[0].name, "QuantizationModifier");
+  EXPECT_EQ(old.modifiers[0].ignore, std::vector<std::string>{"lm_head"});
+  EXPECT_FALSE(old.modifiers[0].groups[0].scheme.weights->symmetric);
+
+  EXPECT_THAT(message_of("AWQModifier: {scheme: W4A16, duo_scaling: perhaps}"), testing::HasSubstr("both"));
+  EXPECT_THAT(message_of("AWQModifier: {scheme: W4A16, n_grid: 1}"), testing::HasSubstr("n_grid"));
+}
+
+TEST(Recipe, ReadsTheConfigOfAutoAwq) {
+  const Recipe recipe = parse_recipe(
+      R"({"zero_point": true, "q_group_size": 64, "w_bit": 4, "version": "GEMM",
+          "modules_to_not_convert": ["visual", "mlp.gate"]})",
+      "quant_config.json");
+  ASSERT_EQ(recipe.transforms.size(), 1u);
+  EXPECT_TRUE(recipe.transforms[0].awq.clip);
+  EXPECT_TRUE(recipe.transforms[0].awq.autoawq_grid);
+  EXPECT_EQ(recipe.format, "awq");
+  const Modifier& modifier = recipe.modifiers[0];
+  EXPECT_EQ(modifier.method, Method::kRtn);
+  EXPECT_EQ(modifier.groups[0].scheme.weights->group_size, 64);
+  EXPECT_FALSE(modifier.groups[0].scheme.weights->symmetric);
+  EXPECT_EQ(modifier.ignore, (std::vector<std::string>{"re:.*visual.*", "re:.*mlp\\.gate.*"}));
+  EXPECT_TRUE(parse_recipe(R"({"zero_point": false, "q_group_size": 128, "w_bit": 4})", "q")
+                  .modifiers[0]
+                  .groups[0]
+                  .scheme.weights->symmetric);
+  EXPECT_THAT(message_of(R"({"q_group_size": 128, "w_bit": 4, "version": "GEMV"})"),
+              testing::HasSubstr("GEMM"));
+  EXPECT_THAT(message_of(R"({"q_group_size": 128, "w_bit": 3})"), testing::HasSubstr("4 bits"));
+}
+
+TEST(Recipe, FlagsNameTransformsByTheMethod) {
+  const Recipe smooth = recipe_from_flags({.scheme = "W8A8", .method = "smoothquant+gptq"}, true);
+  ASSERT_EQ(smooth.transforms.size(), 1u);
+  EXPECT_EQ(smooth.transforms[0].smoothquant.strength, 0.8);
+  EXPECT_EQ(smooth.modifiers[0].method, Method::kGptq);
+  const Recipe awq = recipe_from_flags({.method = "awq"}, true);
+  EXPECT_EQ(awq.transforms[0].kind, TransformKind::kAwq);
+  EXPECT_EQ(awq.modifiers[0].method, Method::kRtn);
+  EXPECT_EQ(recipe_from_flags({.method = "smoothquant", .smoothing_strength = 0.3}, true)
+                .transforms[0]
+                .smoothquant.strength,
+            0.3);
+  for (const char* method : {"gptq+awq", "awq+auto", "awq+", "", "awq+gptq+rtn"})
+    EXPECT_THROW(recipe_from_flags({.method = method}, true), Error) << method;
+}
+
 }  // namespace
 }  // namespace farthing::plan

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "models/family.h"
 #include "plan/recipe.h"
+#include "scheme/target.h"
 
 namespace farthing::plan {
 namespace {
@@ -21,6 +22,25 @@ std::set<std::string> names_of(const nn::ModelSpec& spec) {
   }
   models::for_each_tensor(spec, [&](const models::DeclaredTensor& tensor) { names.insert(tensor.name); });
   return names;
+}
+
+// A mapping means places of the family where a scale can move, and names all that read it.
+void expect_folds(const MappingPattern& mapping, const nn::ModelSpec& spec) {
+  int found = 0;
+  for (const models::FoldingPair& pair : models::folding_pairs_of(spec)) {
+    if (!pair.smooth.starts_with(spec.decoder.path + ".") ||
+        !scheme::matches(mapping.smooth, {{pair.smooth}, ""}))
+      continue;
+    for (const std::string& path : pair.balance) {
+      const bool named =
+          std::any_of(mapping.balance.begin(), mapping.balance.end(), [&](const auto& pattern) {
+            return scheme::matches(pattern, {{path}, ""});
+          });
+      EXPECT_TRUE(named) << path << " reads " << pair.smooth;
+    }
+    ++found;
+  }
+  EXPECT_GT(found, 0) << mapping.smooth;
 }
 
 TEST(Recipes, NameModulesOfTheirFamily) {
@@ -46,9 +66,11 @@ TEST(Recipes, NameModulesOfTheirFamily) {
       EXPECT_EQ(modifier.sequential_targets, spec.sequential_targets);
       EXPECT_EQ(modifier.ignore.empty(), spec.default_ignore.empty());
     }
+    for (const Transform& transform : recipe.transforms)
+      for (const MappingPattern& mapping : transform.mappings) expect_folds(mapping, spec);
     ++count;
   }
-  EXPECT_GE(count, 10);
+  EXPECT_GE(count, 20);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,26 @@ struct LayerResult {
   double sqnr_db = 0;  // -20 log10(relative_error)
   double seconds = 0;
   double dampening = 0;  // share of the mean diagonal that was added; 0 without a Hessian
+  double file_mse = 0;   // against the weight in the source's file, which differs where scales moved
+};
+
+/// A scale that moved before a block was quantized.
+struct FoldResult {
+  std::string transform;             // "smoothquant"
+  std::string smooth;                // canonical path of the layer that gave it
+  std::vector<std::string> balance;  // linears that took it
+  double smallest_scale = 1, largest_scale = 1;
+
+  /// AWQ's: the candidate that won, its loss (mean squared change of the output) and that of plain rounding.
+  struct Search {
+    double ratio = 0;
+    bool duo = false;
+    double loss = 0, unscaled_loss = 0;
+  };
+  std::optional<Search> search;
+
+  Json to_json() const;
+  static FoldResult from_json(const Json& json);
 };
 
 /// Calibration tokens that a router sent to each expert of a block.
@@ -39,6 +60,7 @@ struct QuantizeResult {
   Json calibration;                   // the whole ledger; null without calibration
   std::vector<ExpertTokens> experts;  // of mixtures, with calibration
   std::vector<LayerResult> layers;
+  std::vector<FoldResult> folds;
   std::vector<std::string> ignored;
   std::vector<std::pair<std::string, std::string>> deviations;  // (module, what)
   std::string output;

@@ -1,6 +1,6 @@
 // The model as a calibrated run walks through it: the hidden rows of every sample, and the one block that is
-// resident. The rows always come from the blocks as they were quantized, so that later blocks see the errors
-// of earlier ones.
+// resident. The rows come from the blocks as they were quantized, so that later blocks see the errors of
+// earlier ones; rows of the original model go beside them, or instead of them, where transforms need those.
 #pragma once
 
 #include <memory>
@@ -9,25 +9,36 @@
 #include "base/reporter.h"
 #include "calibrate/calibration_set.h"
 #include "calibrate/listener.h"
+#include "models/folded_source.h"
+#include "models/model.h"
 #include "plan/quantize_plan.h"
-#include "quantize/overlay_source.h"
 
 namespace farthing::quantize {
 
 /// Whether experts read the tokens that the router sends them, or all (their answers count as routed).
 enum class ExpertInputs : std::uint8_t { kRouted, kAll };
+/// Which rows go through the model.
+struct Streams {
+  bool quantized = true;
+  bool original = false;
+};
 
 class CalibratedModel {
  public:
   /// Embeds every sample (each picture is encoded once). Throws kInvalidArgument when pictures and
   /// placeholders differ in number.
   CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source,
-                  const calibrate::CalibrationSet& calibration, ThreadPool& pool, Reporter& reporter,
-                  const CancelToken& cancel);
+                  const calibrate::CalibrationSet& calibration, Streams streams, ThreadPool& pool,
+                  Reporter& reporter, const CancelToken& cancel);
   ~CalibratedModel();
 
   /// Loads the plan's block, after running whatever blocks lie between (those that nothing is done to).
   void enter(const plan::BlockPlan& block);
+
+  /// Runs the original rows through the entered block, which nothing has changed yet, and moves them on: once
+  /// per block, if there are any.
+  void run_original(std::span<calibrate::Listener* const> listeners,
+                    ExpertInputs experts = ExpertInputs::kRouted);
 
   /// Runs all samples through the block as it now stands, without moving on. Outside of the blocks, what the
   /// head reads is all there is to hear.
@@ -40,10 +51,17 @@ class CalibratedModel {
   void set_cache_quantization(const scheme::ActivationQuantization& keys,
                               const scheme::ActivationQuantization& values);
 
-  /// Changes tensors of the entered block (canonical names; weights of linears as [out, in]) and loads it
-  /// anew.
-  void change(const std::map<std::string, Tensor>& tensors);
+  /// The weights that blocks are loaded from. Changes last until the block is left, and reach the loaded
+  /// block by `reload`.
+  models::FoldedSource& weights() { return *source_; }
+  void reload();
 
+  bool has_original() const { return streams_.original; }
+
+  /// The entered block, and the batches in which samples run through it.
+  nn::Block& block() { return model_.block(entered_); }
+  std::size_t num_batches() const { return rows_.size(); }
+  const nn::Batch& batch(std::size_t index) const { return rows_[index].batch; }
   std::int64_t num_samples() const { return num_samples_; }
 
   /// Moves the samples to the next block and forgets this one. After the last block nobody needs the rows any
@@ -53,20 +71,26 @@ class CalibratedModel {
  private:
   struct Rows {
     nn::Batch batch;
-    Tensor hidden;  // [rows, H]
+    Tensor hidden;    // [rows, H]; undefined without the stream
+    Tensor original;  // the same of the original model
   };
 
   void embed(const calibrate::CalibrationSet& calibration, Reporter& reporter);
   void advance_to(std::int64_t block);
 
-  std::shared_ptr<OverlaySource> source_;
+  void observe(const Rows& rows, float* hidden, std::span<calibrate::Listener* const> listeners,
+               ExpertInputs experts);
+
+  std::shared_ptr<models::FoldedSource> source_;
   models::Model model_;
   ThreadPool& pool_;
   const CancelToken& cancel_;
+  Streams streams_;
   std::int64_t num_samples_;
   std::vector<Rows> rows_;
-  std::int64_t at_ = 0;        // the next block that the rows will enter
-  std::int64_t entered_ = -1;  // the resident block, -1 outside
+  std::int64_t at_ = 0;          // the next block that the rows will enter
+  std::int64_t entered_ = -1;    // the resident block, -1 outside
+  bool original_moved_ = false;  // the original rows have passed the entered block
 };
 
 }  // namespace farthing::quantize

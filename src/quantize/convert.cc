@@ -11,7 +11,9 @@
 #include "checkpoint/staging.h"
 #include "checkpoint/writer.h"
 #include "formats/weight_format.h"
+#include "models/family.h"
 #include "models/tensor_part.h"
+#include "plan/modifier_match.h"
 #include "plan/quantize_plan.h"
 #include "scheme/quantizer.h"
 

@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "checkpoint/staging.h"
 #include "formats/weight_format.h"
+#include "plan/transform_recipe.h"
 
 namespace farthing::quantize {
 namespace {
@@ -41,6 +42,8 @@ void untie(Json& config) {
 std::string recipe_text(const plan::QuantizePlan& plan) {
   if (!plan.recipe.text.empty()) return plan.recipe.text;
   std::string text = "default_stage:\n  default_modifiers:\n";
+  for (const plan::Transform& transform : plan.recipe.transforms)
+    text += plan::recipe_lines(transform, "    ");
   for (const plan::Modifier& modifier : plan.recipe.modifiers) {
     text += fmt::format("    {}:\n", modifier.name);
     text += "      config_groups:\n";

@@ -8,6 +8,8 @@
 #include "calibrate/range_collector.h"
 #include "calibrate/routing_collector.h"
 #include "checkpoint/staging.h"
+#include "plan/transform_recipe.h"
+#include "quantize/block_folder.h"
 #include "quantize/calibrated_model.h"
 #include "quantize/finish.h"
 #include "quantize/journal.h"
@@ -32,7 +34,8 @@ Json to_json(const plan::LayerResult& layer) {
           {"relative_error", layer.relative_error},
           {"sqnr_db", layer.sqnr_db},
           {"seconds", layer.seconds},
-          {"dampening", layer.dampening}};
+          {"dampening", layer.dampening},
+          {"file_mse", layer.file_mse}};
 }
 
 plan::LayerResult layer_from_json(const Json& json) {
@@ -43,7 +46,8 @@ plan::LayerResult layer_from_json(const Json& json) {
           .relative_error = json.at("relative_error"),
           .sqnr_db = json.at("sqnr_db"),
           .seconds = json.at("seconds"),
-          .dampening = json.at("dampening")};
+          .dampening = json.at("dampening"),
+          .file_mse = json.at("file_mse")};
 }
 
 // "block 16  mlp.down_proj  err 0.0121  sqnr 38.2 dB  0.8 s": the worst linear stands for its block.
@@ -83,8 +87,8 @@ class Run {
     reopen_finished_blocks();
     if (plan_.needs_calibration) {
       FARTHING_CHECK(calibration_ != nullptr && plan_.spec);
-      model_ =
-          std::make_unique<CalibratedModel>(*plan_.spec, source_, *calibration_, pool_, reporter_, cancel_);
+      model_ = std::make_unique<CalibratedModel>(*plan_.spec, source_, *calibration_, streams(), pool_,
+                                                 reporter_, cancel_);
     }
     for (std::size_t b = 0; b < plan_.blocks.size(); ++b) {
       cancel_.check();
@@ -108,7 +112,7 @@ class Run {
   // What the bytes of the result depend on. A journal with another fingerprint belongs to another run.
   std::string fingerprint() const {
     Sha256 hash;
-    hash.update("farthing quantize 1\n");
+    hash.update("farthing quantize 2\n");
     hash.update(plan_.format + "\n");
     for (const auto& tensor : source_->tensors()) {
       hash.update(fmt::format("{} {} {} {} {}\n", tensor.name, dtype_name(tensor.dtype),
@@ -119,7 +123,12 @@ class Run {
                               scheme::to_json({.name = "", .targets = {}, .scheme = linear.scheme}).dump(),
                               linear.gptq.block_size, linear.gptq.dampening_frac));
     }
+    for (const plan::Transform& transform : plan_.recipe.transforms)
+      hash.update(plan::recipe_lines(transform, ""));
     for (const auto& block : plan_.blocks) {
+      for (const auto& fold : block.folds)
+        hash.update(fmt::format("{} {} {}\n", fold.pair.smooth, fmt::join(fold.pair.balance, " "),
+                                fmt::join(fold.measured, " ")));
       for (const auto& step : block.steps)
         hash.update(fmt::format("{} {}\n", block.path, fmt::join(step.linears, " ")));
     }
@@ -135,6 +144,12 @@ class Run {
     return hash.finish();
   }
 
+  Streams streams() const {
+    const bool folds = std::any_of(plan_.blocks.begin(), plan_.blocks.end(),
+                                   [](const plan::BlockPlan& block) { return !block.folds.empty(); });
+    return {.quantized = plan_.follows_quantized(), .original = folds};
+  }
+
   // Blocks that an earlier run finished: their tensors are in the staged files already.
   void reopen_finished_blocks() {
     if (journal_.empty()) return;
@@ -147,6 +162,7 @@ class Run {
         }
       }
       for (const auto& tensor : plan_.cache_tensors(block, *encoder_)) writer_.mark_written(tensor.name);
+      for (const plan::RewrittenTensor& tensor : block.rewritten) writer_.mark_written(tensor.file_name);
       ++finished;
     }
     resumed_blocks_ = finished;
@@ -169,8 +185,10 @@ class Run {
       for (const Json& layer : facts->at("layers")) layers_.push_back(layer_from_json(layer));
       for (const auto& [path, tokens] : facts->value("experts", Json::object()).items())
         expert_tokens_.push_back({path, tokens});
+      for (const Json& fold : facts->at("folds")) folds_.push_back(plan::FoldResult::from_json(fold));
       if (model_) {
         model_->enter(block);
+        if (model_->has_original()) model_->run_original({});
         restore(block);
         model_->leave(is_last);
       }
@@ -179,27 +197,54 @@ class Run {
     const auto start = Clock::now();
     std::vector<plan::LayerResult> layers;
     if (model_) model_->enter(block);
-    std::unique_ptr<calibrate::RangeCollector> ranges = range_collector(block);
     calibrate::RoutingCollector routing;
+    const std::vector<plan::FoldResult> folds = fold_block(block, routing);
+    std::unique_ptr<calibrate::RangeCollector> ranges = range_collector(block);
     for (const plan::Step& step : block.steps)
       quantize_step(step, *ranges, &step == &block.steps.front() ? &routing : nullptr, layers);
     if (!block.attention.empty()) quantize_cache(block, *ranges);
     if (model_) model_->leave(is_last);
     writer_.sync();
-    Json facts = {{"layers", Json::array()}, {"experts", Json::object()}};
+    Json facts = {{"layers", Json::array()}, {"folds", Json::array()}, {"experts", Json::object()}};
     for (const plan::LayerResult& layer : layers) facts["layers"].push_back(to_json(layer));
     for (const auto& [path, tokens] : routing.tokens()) {
       facts["experts"][path] = tokens;
       expert_tokens_.push_back({path, tokens});
     }
+    for (const plan::FoldResult& fold : folds) facts["folds"].push_back(fold.to_json());
     journal_.note(block.path, std::move(facts));
     if (!layers.empty()) reporter_.finished(block_line(block, layers, seconds_since(start)));
     layers_.insert(layers_.end(), layers.begin(), layers.end());
+    folds_.insert(folds_.end(), folds.begin(), folds.end());
+  }
+
+  // Moves the block's scales, and writes what they change beside the weights that are quantized.
+  // Experts' tokens are counted once: here, unless samples run through quantized blocks too.
+  std::vector<plan::FoldResult> fold_block(const plan::BlockPlan& block,
+                                           calibrate::RoutingCollector& routing) {
+    if (!model_ || !model_->has_original() || block.index < 0) return {};
+    std::vector<plan::FoldResult> folds;
+    BlockFolder folder(plan_, *model_, pool_);
+    for (FoldedScale& folded :
+         folder.fold(block, expert_inputs_, plan_.follows_quantized() ? nullptr : &routing, deviations_))
+      folds.push_back(std::move(folded.result));
+    const models::FoldedSource& weights = model_->weights();
+    for (const plan::RewrittenTensor& tensor : block.rewritten) {
+      const Tensor value = tensor.linear.empty() ? weights.tensor(tensor.name)
+                                                 : std::get<Tensor>(weights.linear_weight(tensor.linear));
+      writer_.write(tensor.file_name, tensor.transposed ? transpose(value) : value);
+    }
+    return folds;
   }
 
   // The block as an earlier run left it.
   void restore(const plan::BlockPlan& block) {
     using scheme::ActivationSite;
+    for (const plan::RewrittenTensor& tensor : block.rewritten) {
+      const Tensor value = staged_checkpoint_->read(tensor.file_name);
+      model_->weights().set(tensor.name, tensor.transposed ? transpose(value) : value);
+    }
+    if (!block.rewritten.empty()) model_->reload();
     for (const plan::Step& step : block.steps) {
       for (const std::size_t index : step.linears) {
         const plan::LinearPlan& linear = plan_.linears[index];
@@ -252,8 +297,11 @@ class Run {
       const plan::LinearPlan& linear = plan_.linears[index];
       const auto global_scale = global_scales.find(linear.module.input_group);
       QuantizedLinear done = quantizer.quantize(
-          linear, read_weight(linear),
+          linear, weight_of(linear),
           global_scale != global_scales.end() ? std::optional(global_scale->second) : std::nullopt);
+      done.result.file_mse = model_ && model_->weights().is_changed(linear.module.path + ".weight")
+                                 ? scheme::measure_error(read_weight(linear), done.weight, pool_).mse
+                                 : done.result.mse;
       write(encoder_->encode(linear.file_module, linear.scheme, done.weight, pool_));
       const auto input = input_quantization(linear, ranges);
       if (input && linear.has_static_input()) {
@@ -295,7 +343,7 @@ class Run {
     for (const std::size_t index : step.linears) {
       const plan::LinearPlan& linear = plan_.linears[index];
       if (linear.scheme.weights->strategy != scheme::Strategy::kTensorGroup) continue;
-      const float own = scheme::global_scale_of(read_weight(linear), pool_);
+      const float own = scheme::global_scale_of(weight_of(linear), pool_);
       const auto [entry, is_new] = shared.try_emplace(linear.module.input_group, own);
       if (!is_new) entry->second = std::min(entry->second, own);
     }
@@ -319,6 +367,13 @@ class Run {
     write(encoder_->encode_activation(block.file_attention, scheme::ActivationSite::kValues, values,
                                       block.dtype));
     model_->set_cache_quantization(keys, values);
+  }
+
+  // What the linear is quantized from: the file's weight, with the scales that moved.
+  Tensor weight_of(const plan::LinearPlan& linear) const {
+    const bool changed = model_ && model_->weights().is_changed(linear.module.path + ".weight");
+    if (!changed) return read_weight(linear);
+    return std::get<Tensor>(model_->weights().linear_weight(linear.module.path));
   }
 
   Tensor read_weight(const plan::LinearPlan& linear) const {
@@ -357,11 +412,12 @@ class Run {
           scheme::measure_error(read_weight(linear), reader->read(linear.file_module), pool_).mse;
       const auto layer = std::find_if(layers_.begin(), layers_.end(),
                                       [&](const auto& result) { return result.name == linear.module.path; });
-      FARTHING_REQUIRE(layer != layers_.end() && std::abs(mse - layer->mse) <= 1e-6 * layer->mse + 1e-30,
-                       Code::kVerification, "a weight reads back differently from what was written",
-                       {{"module", linear.file_module},
-                        {"error", mse},
-                        {"expected", layer == layers_.end() ? -1.0 : layer->mse}});
+      FARTHING_REQUIRE(
+          layer != layers_.end() && std::abs(mse - layer->file_mse) <= 1e-6 * layer->file_mse + 1e-30,
+          Code::kVerification, "a weight reads back differently from what was written",
+          {{"module", linear.file_module},
+           {"error", mse},
+           {"expected", layer == layers_.end() ? -1.0 : layer->file_mse}});
       source_->release(linear.source_tensor);
     }
   }
@@ -385,6 +441,7 @@ class Run {
                                 .bytes_out = plan_.bytes_out,
                                 .peak_host_bytes = peak_resident_bytes(),
                                 .layers = layers_,
+                                .folds = folds_,
                                 .ignored = plan_.ignored,
                                 .resumed_blocks = resumed_blocks_};
     if (calibration_ != nullptr && plan_.needs_calibration) {
@@ -425,6 +482,7 @@ class Run {
   std::unique_ptr<formats::WeightReader> staged_reader_;
   std::vector<plan::LayerResult> layers_;
   std::vector<plan::ExpertTokens> expert_tokens_;
+  std::vector<plan::FoldResult> folds_;
   std::vector<plan::Deviation> deviations_;
   std::int64_t resumed_blocks_ = 0;
 };

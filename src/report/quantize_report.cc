@@ -34,6 +34,8 @@ Json to_json(const plan::QuantizeResult& result) {
                                   {"dampening", layer.dampening},
                                   {"seconds", layer.seconds}});
   }
+  document["folds"] = Json::array();
+  for (const plan::FoldResult& fold : result.folds) document["folds"].push_back(fold.to_json());
   document["ignored"] = result.ignored;
   document["deviations"] = Json::array();
   for (const auto& [module, what] : result.deviations)
