@@ -47,3 +47,5 @@ quantize "GPTQ W4A16 g128" --scheme W4A16 --method gptq
 quantize "GPTQ W4A16 g128, 10 refining passes" --scheme W4A16 --method gptq --refine 10
 quantize "GPTQ W4A16 g128, no actorder" --scheme W4A16 --method gptq --actorder none
 quantize "GPTQ W3A16 g128" --scheme W4A16 --bits 3 --method gptq
+quantize "AWQ W4A16 g128" --scheme W4A16 --method awq
+quantize "SmoothQuant 0.8 + GPTQ W8A8" --scheme W8A8 --method smoothquant+gptq

@@ -100,6 +100,35 @@ TEST(Quantize, GoesOnAfterKillAndEndsInTheSameBytes) {
   }
 }
 
+// What moved before a block was quantized is found again in the unfinished result.
+TEST(Quantize, TransformsGoOnAfterKillAndWithAnyNumberOfThreads) {
+  for (const std::vector<std::string>& method :
+       {std::vector<std::string>{"--method", "awq", "--samples", "2"},
+        std::vector<std::string>{"--method", "smoothquant+gptq", "--scheme", "W8A8", "--samples", "2"}}) {
+    SCOPED_TRACE(method[1]);
+    const TemporaryFolder folder;
+    const auto with_threads = [&](const std::string& threads) {
+      std::vector<std::string> more = method;
+      more.insert(more.end(), {"--threads", threads});
+      return more;
+    };
+    const Outcome whole = run(quantize(kModel, folder / "whole", with_threads("1")));
+    ASSERT_EQ(whole.exit_code, 0) << whole.err;
+    EXPECT_FALSE(parse_json(whole.out, "stdout").at("folds").empty());
+    EXPECT_EQ(run({"verify", folder / "whole", "--for", "vllm"}).exit_code, 0);
+    const pid_t process = start(quantize(kModel, folder / "killed", with_threads("3")));
+    wait_for_blocks(folder / "killed.partial", 2);
+    ::kill(process, SIGKILL);
+    EXPECT_EQ(wait_for(process), 128 + SIGKILL);
+    const Outcome resumed = run(quantize(kModel, folder / "killed", with_threads("2")));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_GE(parse_json(resumed.out, "stdout").at("resumed_blocks"), 2);
+    EXPECT_EQ(parse_json(resumed.out, "stdout").at("folds"), parse_json(whole.out, "stdout").at("folds"));
+    EXPECT_TRUE(read_text(folder.path() / "killed" / "model.safetensors") ==
+                read_text(folder.path() / "whole" / "model.safetensors"));
+  }
+}
+
 TEST(Quantize, AnUnfinishedRunWithOtherSettingsIsNotContinued) {
   const TemporaryFolder folder;
   const pid_t process = start(quantize(kModel, folder / "out"));
