@@ -1,9 +1,11 @@
 # One static library per folder of src/. Sources are globbed, so that a new family, method or format is
 # one new file and no edit here: every *.cc is product code, every *_test.cc goes to the folder's test program.
 
-# farthing_library(NAME [HOT] DEPENDS <targets...> [EXCLUDE <patterns...>]). HOT: its loops over elements are worth -O3.
+# farthing_library(NAME [HOT] DEPENDS <targets...> [EXCLUDE <patterns...>] [ALONE <files...>]). HOT: its loops over elements are
+# worth -O3. Names in anonymous namespaces differ within a folder, so that its files can be compiled a dozen at a time; files whose
+# names follow someone else's vocabulary are compiled ALONE.
 function(farthing_library name)
-  cmake_parse_arguments(ARG "HOT" "" "DEPENDS;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ARG "HOT" "" "DEPENDS;EXCLUDE;ALONE" ${ARGN})
   set(target farthing_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
@@ -24,6 +26,9 @@ function(farthing_library name)
       target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3>)  # another level than the precompiled header's
     else()
       farthing_precompile(${target})
+      set_target_properties(${target} PROPERTIES UNITY_BUILD ${FARTHING_UNITY} UNITY_BUILD_BATCH_SIZE 12)
+      list(TRANSFORM ARG_ALONE PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+      set_source_files_properties(${ARG_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     endif()
   endif()
   if(FARTHING_BUILD_TESTS AND tests)

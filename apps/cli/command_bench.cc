@@ -15,7 +15,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct BenchOptions {
   std::vector<std::string> models;
   std::vector<std::int64_t> prefill = {32, 128, 512}, decode = {128}, batch = {1};
   std::int64_t repeat = 3, warmup = 1;
@@ -72,7 +72,7 @@ std::string scheme_of(const OpenedModel& opened) {
   return most == bytes.end() ? "" : std::string(dtype_name(most->first));
 }
 
-Row measure(App& app, OpenedModel& opened, const Options& options, std::int64_t batch, std::int64_t prefill,
+Row measure(App& app, OpenedModel& opened, const BenchOptions& options, std::int64_t batch, std::int64_t prefill,
             std::int64_t decode) {
   Row row{.model = opened.name,
           .scheme = scheme_of(opened),
@@ -143,7 +143,7 @@ std::string llama_bench_table(std::span<const Row> rows, int threads) {
   return table.markdown();
 }
 
-int run(App& app, const Options& options) {
+int run_bench(App& app, const BenchOptions& options) {
   std::vector<Row> rows;
   for (const std::string& name : options.models) {
     reset_peak_resident_bytes();  // each model's own
@@ -183,7 +183,7 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_bench(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchOptions>();
   app.command("bench", "prefill and decode speed, memory, in a table to paste")
       .example("farthing bench ./model ./model-W4A16")
       .example("farthing bench ./model --prefill 32,128,512 --decode 64 --batch 1,4 --style llama-bench")
@@ -196,7 +196,7 @@ void add_bench(App& app) {
       .option("--warmup", "N", options->warmup, "runs before them that do not count (1)")
       .option("--style", "NAME", read_choice(options->style, {"awq", "llama-bench"}),
               "columns as AutoAWQ's benchmark (default) or llama-bench print them")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_bench(app, *options); });
 }
 
 }  // namespace farthing::cli

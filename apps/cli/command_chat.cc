@@ -9,7 +9,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct ChatOptions {
   std::string model;
   std::string system;
   std::int64_t max_tokens = 512;
@@ -26,7 +26,7 @@ constexpr std::string_view kHelp =
 
 class Conversation {
  public:
-  Conversation(App& app, const Options& options)
+  Conversation(App& app, const ChatOptions& options)
       : app_(app),
         options_(options),
         opened_(open_model(app, options.model)),
@@ -108,7 +108,7 @@ class Conversation {
   }
 
   App& app_;
-  const Options& options_;
+  const ChatOptions& options_;
   OpenedModel opened_;
   models::PromptProcessor prompts_;
   std::string system_;
@@ -118,7 +118,7 @@ class Conversation {
   std::string stats_;
 };
 
-int run(App& app, const Options& options) {
+int run_chat(App& app, const ChatOptions& options) {
   Conversation conversation(app, options);
   app.write(fmt::format("type a question, or {} for the commands\n", "/help"));
   std::string line;
@@ -139,7 +139,7 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_chat(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ChatOptions>();
   app.command("chat", "a conversation, with pictures")
       .example("farthing chat ./model")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
@@ -149,7 +149,7 @@ void add_chat(App& app) {
       .option("--top-p", "P", options->sampling.top_p,
               "keep the likeliest tokens that together have this probability")
       .option("--top-k", "K", options->sampling.top_k, "keep the K likeliest tokens")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_chat(app, *options); });
 }
 
 }  // namespace farthing::cli

@@ -9,7 +9,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct ConvertOptions {
   std::string model;
   std::filesystem::path output;
   std::string format;
@@ -35,7 +35,7 @@ std::optional<nn::ModelSpec> declare_if_known(const Json& config) {
   }
 }
 
-int run(App& app, const Options& options) {
+int run_convert(App& app, const ConvertOptions& options) {
   FARTHING_REQUIRE(options.dequantize != !options.format.empty(), Code::kInvalidArgument,
                    "say what to convert to: a format or plain weights", {},
                    "use either --format NAME or --dequantize");
@@ -67,7 +67,7 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_convert(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConvertOptions>();
   app.command("convert", "the same weights in another format, or plain")
       .example("farthing convert ./model-AWQ -o ./model-W4A16 --format compressed-tensors")
       .example("farthing convert ./model-GPTQ -o ./model --dequantize --dtype float16")
@@ -80,7 +80,7 @@ void add_convert(App& app) {
       .option("--dtype", "TYPE", options->dtype,
               "of plain weights: float32, float16, bfloat16; default: the model's")
       .flag("--overwrite", options->overwrite, "replace an existing output once the new one is complete")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_convert(app, *options); });
 }
 
 }  // namespace farthing::cli

@@ -7,7 +7,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct DiffOptions {
   std::string a, b;
   std::string tensors;
 };
@@ -32,7 +32,7 @@ std::string table_of(const evaluate::Differences& differences) {
   return text;
 }
 
-int run(App& app, const Options& options) {
+int run_diff(App& app, const DiffOptions& options) {
   const evaluate::Differences differences =
       evaluate::diff(checkpoint::find_model(options.a), checkpoint::find_model(options.b), options.tensors,
                      app.threads(), app.cancel());
@@ -55,13 +55,13 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_diff(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DiffOptions>();
   app.command("diff", "how far apart the weights of two checkpoints are, in any formats")
       .example("farthing diff ./model ./model-W4A16")
       .positional("A", options->a, "model folder, or org/name in the Hugging Face cache")
       .positional("B", options->b, "another one of the same family")
       .option("--tensors", "REGEX", options->tensors, "compare only weights whose names contain this")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_diff(app, *options); });
 }
 
 }  // namespace farthing::cli

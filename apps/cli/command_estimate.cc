@@ -10,7 +10,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct EstimateOptions {
   std::optional<std::string> model;
   plan::EstimateOptions estimate;
   std::int64_t parameters = 0;
@@ -18,7 +18,7 @@ struct Options {
   std::uint64_t memory = 0;
 };
 
-plan::Estimate estimate_of(App& app, const Options& options) {
+plan::Estimate estimate_of(App& app, const EstimateOptions& options) {
   if (!options.model) {
     FARTHING_REQUIRE(options.parameters > 0, Code::kInvalidArgument, "MODEL is missing", {},
                      "usage: farthing estimate MODEL, or: farthing estimate --parameters 6B --bits 16");
@@ -85,7 +85,7 @@ std::string answer_text(const plan::Estimate& estimate, std::uint64_t memory) {
   return text;
 }
 
-int estimate(App& app, const Options& options) {
+int estimate(App& app, const EstimateOptions& options) {
   const plan::Estimate result = estimate_of(app, options);
   const std::uint64_t memory = options.memory > 0 ? options.memory : memory_facts().available_bytes;
   if (app.json()) {
@@ -99,7 +99,7 @@ int estimate(App& app, const Options& options) {
 }  // namespace
 
 void add_estimate(App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<EstimateOptions>();
   app.command("estimate", "memory, disk and time before any work")
       .example("farthing estimate models/tiny-llava-21m")
       .example("farthing estimate ./Llama-3.2-1B --scheme W4A16 --context 32K --memory 8GiB")

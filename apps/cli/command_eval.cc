@@ -8,7 +8,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct EvalOptions {
   std::string model;
   std::optional<std::filesystem::path> perplexity, labelled_images;
   std::optional<std::string> base;
@@ -28,7 +28,7 @@ std::string divergence_text(const evaluate::Divergence& divergence) {
                      divergence.count);
 }
 
-int run(App& app, const Options& options) {
+int run_eval(App& app, const EvalOptions& options) {
   FARTHING_REQUIRE(options.perplexity || options.labelled_images, Code::kInvalidArgument,
                    "nothing to evaluate on", {}, "add --perplexity FILE.txt or --labelled-images DIR");
   OpenedModel opened = open_model(app, options.model);
@@ -85,7 +85,7 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_eval(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalOptions>();
   app.command("eval", "perplexity, accuracy, and the distance to the original")
       .example("farthing eval ./model-W4A16 --base ./model --perplexity wiki.test.txt")
       .example(
@@ -103,7 +103,7 @@ void add_eval(App& app) {
       .option("--question", "TEXT", options->question, "what to ask about each picture")
       .option("--system", "TEXT", options->system, "system message before the question")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of an answer (24)")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_eval(app, *options); });
 }
 
 }  // namespace farthing::cli

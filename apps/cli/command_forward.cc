@@ -10,7 +10,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct ForwardOptions {
   std::string model;
   std::filesystem::path ids, output;
   bool hidden_states = false;
@@ -88,7 +88,7 @@ void check_vocabulary(const Inputs& inputs, const nn::ModelSpec& spec, const std
   }
 }
 
-int run(App& app, const Options& options) {
+int run_forward(App& app, const ForwardOptions& options) {
   const bool exact = options.compute == "exact";
   OpenedModel opened =
       open_model(app, options.model, exact ? models::WeightForm::kRounded : models::WeightForm::kAsStored);
@@ -118,7 +118,7 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_forward(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ForwardOptions>();
   app.command("forward", "logits of given ids, as a file")
       .example("farthing forward ./model --ids prompt.safetensors -o logits.safetensors")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
@@ -133,7 +133,7 @@ void add_forward(App& app) {
           "--compute", "HOW", read_choice(options->compute, {"exact", "fast"}),
           "exact: fp32 arithmetic on the weights as the format's own loader forms them; fast: the kernels "
           "that run uses")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_forward(app, *options); });
 }
 
 }  // namespace farthing::cli

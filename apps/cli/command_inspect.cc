@@ -18,7 +18,7 @@ namespace {
 
 using checkpoint::Checkpoint;
 
-struct Options {
+struct InspectOptions {
   std::string model;
   bool tensors = false, kernels = false, chat_template = false;
 };
@@ -272,7 +272,7 @@ Json document_of(const Facts& facts) {
   return document;
 }
 
-int inspect(App& app, const Options& options) {
+int inspect(App& app, const InspectOptions& options) {
   const std::filesystem::path path = checkpoint::find_model(options.model);
   const Facts facts = gather(path);
   std::optional<std::string> chat_template;
@@ -314,7 +314,7 @@ int inspect(App& app, const Options& options) {
 }  // namespace
 
 void add_inspect(App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<InspectOptions>();
   app.command("inspect", "what a checkpoint is, read from its headers")
       .example("farthing inspect models/tiny-llava-21m")
       .example("farthing inspect models/tiny-llava-21m --tensors")

@@ -18,7 +18,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct QuantizeOptions {
   std::string model;
   std::filesystem::path output;
   std::optional<std::filesystem::path> recipe;
@@ -43,7 +43,7 @@ std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::str
   }
 }
 
-calibrate::CalibrationOptions calibration_options(const Options& options,
+calibrate::CalibrationOptions calibration_options(const QuantizeOptions& options,
                                                   const plan::RecipeCalibration& recipe) {
   calibrate::CalibrationOptions result;
   result.spec = options.calibration.value_or(recipe.source.value_or(result.spec));
@@ -86,7 +86,7 @@ Json plan_document(const plan::QuantizePlan& plan, const plan::Footprint& footpr
   return document;
 }
 
-void require_memory(const Options& options, const plan::Footprint& footprint) {
+void require_memory(const QuantizeOptions& options, const plan::Footprint& footprint) {
   if (!options.memory) return;
   const std::uint64_t budget = parse_bytes(*options.memory, memory_facts().total_bytes);
   FARTHING_REQUIRE(footprint.peak_bytes <= budget, Code::kResources, "the run does not fit the given memory",
@@ -95,7 +95,7 @@ void require_memory(const Options& options, const plan::Footprint& footprint) {
 }
 
 // report.json, report.html and the model card, into the folder before it becomes visible.
-void write_reports(const plan::QuantizeResult& facts, const Options& options,
+void write_reports(const plan::QuantizeResult& facts, const QuantizeOptions& options,
                    const std::filesystem::path& source, const std::filesystem::path& folder) {
   const report::ModelCardFacts card{
       .base_model = options.model,
@@ -107,7 +107,7 @@ void write_reports(const plan::QuantizeResult& facts, const Options& options,
   write_text_atomically(folder / "README.md", report::model_card(facts, card));
 }
 
-int run(App& app, Options& options) {
+int run_quantize(App& app, QuantizeOptions& options) {
   kernels::parse_device(app.device());
   Reporter& reporter = app.reporter();
   const std::filesystem::path directory = checkpoint::find_model(options.model);
@@ -178,7 +178,7 @@ int run(App& app, Options& options) {
 }  // namespace
 
 void add_quantize(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuantizeOptions>();
   plan::RecipeFlags& flags = options->flags;
   flags.targets.clear();
   app.command("quantize", "make a model small, and write it for vLLM and transformers")
@@ -242,7 +242,7 @@ void add_quantize(App& app) {
       .flag("--overwrite", options->overwrite, "replace an existing output once the new one is complete")
       .body([&app, options] {
         if (options->flags.targets.empty()) options->flags.targets = {"Linear"};
-        return run(app, *options);
+        return run_quantize(app, *options);
       });
 }
 

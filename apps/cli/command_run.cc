@@ -14,7 +14,7 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct RunOptions {
   std::string model;
   std::optional<std::string> prompt;
   std::vector<std::filesystem::path> images;
@@ -26,14 +26,14 @@ struct Options {
   std::optional<std::filesystem::path> logits;
 };
 
-std::string read_prompt(const Options& options) {
+std::string read_prompt(const RunOptions& options) {
   if (options.prompt) return *options.prompt;
   FARTHING_REQUIRE(!::isatty(STDIN_FILENO), Code::kInvalidArgument, "no prompt", {},
                    "farthing run MODEL \"your question\", or pipe a text in");
   return {std::istreambuf_iterator<char>(std::cin), {}};
 }
 
-Json chat_of(const Options& options, const std::string& prompt) {
+Json chat_of(const RunOptions& options, const std::string& prompt) {
   Json content = prompt;
   if (!options.images.empty()) {
     content = Json::array();
@@ -69,7 +69,7 @@ std::string stats_line(const OpenedModel& opened, const models::Prompt& prompt,
       format_bytes(peak_resident_bytes()));
 }
 
-int run(App& app, Options& options) {
+int run_prompt(App& app, RunOptions& options) {
   OpenedModel opened = open_model(app, options.model);
   const models::PromptProcessor prompts = opened.prompts();
   const std::string text = read_prompt(options);
@@ -117,7 +117,7 @@ int run(App& app, Options& options) {
 }  // namespace
 
 void add_run(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   app.command("run", "answer one question, also about a picture")
       .example("farthing run ./model \"Why is the sky blue?\"")
       .example("farthing run ./llava --image kitten.jpg \"What animal is this?\"")
@@ -144,7 +144,7 @@ void add_run(App& app) {
       .flag("--ids", options->ids, "print token ids instead of text")
       .option("--logits", "FILE", options->logits,
               "write the prompt's ids, logits and picture tensors as safetensors")
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_prompt(app, *options); });
 }
 
 }  // namespace farthing::cli

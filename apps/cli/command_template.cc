@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using tokenizer::ChatTemplate;
 using tokenizer::TemplateInputs;
 
-struct Options {
+struct TemplateOptions {
   std::string model;
   fs::path messages;
   std::optional<fs::path> tools;
@@ -80,7 +80,7 @@ std::optional<ChatTemplate> open_folder(const fs::path& directory, TemplateInput
   return ChatTemplate::open(directory, inputs.tools.is_null() ? "default" : "tool_use");
 }
 
-int render(App& app, const Options& options) {
+int render(App& app, const TemplateOptions& options) {
   TemplateInputs inputs{.add_generation_prompt = options.add_generation_prompt};
   const Json file = read_json(options.messages);
   inputs.messages = file.is_object() && file.contains("messages") ? file["messages"] : file;
@@ -113,7 +113,7 @@ int render(App& app, const Options& options) {
 }  // namespace
 
 void add_template(App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TemplateOptions>();
   app.command("template", "what a model's chat template makes of a conversation")
       .example("farthing template models/tiny-llava-21m --messages chat.json --add-generation-prompt")
       .example("farthing template chat_template.jinja --messages chat.json --set bos_token='<s>'")

@@ -15,7 +15,7 @@ namespace {
 using tokenizer::Tokenizer;
 using Ids = std::vector<std::int32_t>;
 
-struct Options {
+struct TokenizeOptions {
   std::string model;
   std::optional<std::string> text;
   std::optional<std::filesystem::path> file;
@@ -24,7 +24,7 @@ struct Options {
   bool decode = false;
 };
 
-std::string input_of(const Options& options) {
+std::string input_of(const TokenizeOptions& options) {
   FARTHING_REQUIRE(!options.text || !options.file, Code::kInvalidArgument, "both TEXT and --file given",
                    {{"--file", options.file->string()}}, "give one of them");
   if (options.text) return *options.text;
@@ -65,7 +65,7 @@ std::string text_of(const Ids& ids) {
   return fmt::format("{}\n", fmt::join(ids, " "));
 }
 
-int decode(App& app, const Options& options, const Tokenizer& tokenizer, const std::string& input) {
+int decode(App& app, const TokenizeOptions& options, const Tokenizer& tokenizer, const std::string& input) {
   const Ids ids = read_ids(input);
   const std::string text = tokenizer.decode(ids, {.skip_special_tokens = options.no_special});
   if (app.json()) {
@@ -76,7 +76,7 @@ int decode(App& app, const Options& options, const Tokenizer& tokenizer, const s
   return kDone;
 }
 
-int tokenize(App& app, const Options& options) {
+int tokenize(App& app, const TokenizeOptions& options) {
   std::filesystem::path directory = checkpoint::find_model(options.model);
   if (!std::filesystem::is_directory(directory)) directory = directory.parent_path();
   const Tokenizer tokenizer = Tokenizer::open(directory);
@@ -103,7 +103,7 @@ int tokenize(App& app, const Options& options) {
 }  // namespace
 
 void add_tokenize(App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TokenizeOptions>();
   app.command("tokenize", "text to token ids and back")
       .example("farthing tokenize models/tiny-llava-21m \"What animal is this?\"")
       .example("farthing tokenize models/tiny-llava-21m --file notes.txt --lines --json")

@@ -6,12 +6,12 @@
 namespace farthing::cli {
 namespace {
 
-struct Options {
+struct VerifyOptions {
   std::string model;
   std::string consumer;
 };
 
-int run(App& app, const Options& options) {
+int run_verify(App& app, const VerifyOptions& options) {
   const auto problems = evaluate::verify(checkpoint::find_model(options.model), options.consumer);
   if (app.json()) {
     Json document = {{"ok", problems.empty()}, {"problems", Json::array()}};
@@ -29,14 +29,14 @@ int run(App& app, const Options& options) {
 }  // namespace
 
 void add_verify(App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyOptions>();
   const auto names = evaluate::consumer_names();
   app.command("verify", "check that a folder is whole and that a consumer would load it")
       .example("farthing verify ./model-W4A16 --for vllm")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
       .option("--for", "NAME", read_choice(options->consumer, {names.begin(), names.end()}),
               fmt::format("one of {}", fmt::join(names, ", ")))
-      .body([&app, options] { return run(app, *options); });
+      .body([&app, options] { return run_verify(app, *options); });
 }
 
 }  // namespace farthing::cli

@@ -6,13 +6,12 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "checkpoint/safetensors.h"
 
 namespace farthing::checkpoint {
 namespace {
 
-constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kAlignment = 8;  // of the data, the largest element
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
 std::vector<std::size_t> order_of(const std::vector<TensorPlan>& plan) {
   std::vector<std::size_t> order(plan.size());

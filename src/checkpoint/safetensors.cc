@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the reference parser's limit
-constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kMaxRank = 64;  // as in torch
 constexpr const char* kFetchAgain = "the file may be damaged or incomplete; fetch it again";
 

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 
 #include "checkpoint/container.h"
 
 namespace farthing::checkpoint {
+
+inline constexpr std::size_t kLengthBytes = 8;                 // of the header's length
+inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the reference parser's limit
 
 /// Parses the header of a mapped safetensors file and checks what the reference parser checks (a header of at
 /// most 100,000,000 bytes, known dtypes, sizes that equal shape times dtype without overflow, data that is

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <map>
 #include <optional>
-#include <regex>
 
 #include "base/error.h"
 #include "formats/weight_format.h"
 #include "models/model.h"
 #include "scheme/quantizer.h"
+#include "scheme/regex.h"
 
 namespace farthing::evaluate {
 namespace {
@@ -117,24 +117,15 @@ WeightDifference compare(const std::string& name, const Tensor& a, const Tensor&
   return result;
 }
 
-std::regex compile(const std::string& pattern) {
-  try {
-    return std::regex(pattern);
-  } catch (const std::regex_error& error) {
-    throw Error(Code::kInvalidArgument, "the regular expression is wrong",
-                {{"pattern", pattern}, {"reason", error.what()}});
-  }
-}
-
 }  // namespace
 
 Differences diff(const std::filesystem::path& a, const std::filesystem::path& b, const std::string& pattern,
                  ThreadPool& pool, const CancelToken& cancel) {
-  const std::regex wanted = compile(pattern);
+  const scheme::Regex wanted(pattern, scheme::Regex::Fit::kAnywhere);
   const Weights first(a), second(b);
   Differences result;
   for (const std::string& name : first.names()) {
-    if (!std::regex_search(name, wanted)) continue;
+    if (!wanted.matches(name)) continue;
     cancel.check();
     if (!second.has(name)) {
       result.only_in_a.push_back(name);
@@ -145,7 +136,7 @@ Differences diff(const std::filesystem::path& a, const std::filesystem::path& b,
     second.release(name);
   }
   for (const std::string& name : second.names()) {
-    if (!first.has(name) && std::regex_search(name, wanted)) result.only_in_b.push_back(name);
+    if (!first.has(name) && wanted.matches(name)) result.only_in_b.push_back(name);
   }
   FARTHING_REQUIRE(!result.rows.empty(), Code::kInvalidArgument, "the checkpoints have no weight in common",
                    {{"a", a.string()}, {"b", b.string()}, {"tensors", pattern}},

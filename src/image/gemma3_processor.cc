@@ -10,7 +10,7 @@
 namespace farthing::image {
 namespace {
 
-Options defaults() {
+Options gemma3_defaults() {
   Options options{.resample = Resample::kBilinear, .image_mean = kHalfMean, .image_std = kHalfMean};
   options.size = {.height = 224, .width = 224};
   return options;
@@ -19,7 +19,7 @@ Options defaults() {
 class Gemma3Processor : public ImageProcessor {
  public:
   explicit Gemma3Processor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
+      : options_(read_options(settings.image_processor, gemma3_defaults())),
         pans_(read_flag(settings.image_processor, "do_pan_and_scan", false)),
         min_crop_size_(read_count(settings.image_processor, "pan_and_scan_min_crop_size", 256)),
         max_num_crops_(read_count(settings.image_processor, "pan_and_scan_max_num_crops", 4, kMaxTiles)),

@@ -12,24 +12,24 @@
 namespace farthing::image {
 namespace {
 
-Options defaults() {
+Options got_ocr2_defaults() {
   Options options{.image_mean = kClipMean, .image_std = kClipStd};
   options.size = {.height = 384, .width = 384};
   return options;
 }
 
-struct Grid {
+struct GotOcr2Grid {
   int columns = 1;
   int rows = 1;
   int area() const { return columns * rows; }
 };
 
-std::vector<Grid> supported_grids(int min_tiles, int max_tiles) {
-  std::vector<Grid> grids;
+std::vector<GotOcr2Grid> supported_grids(int min_tiles, int max_tiles) {
+  std::vector<GotOcr2Grid> grids;
   for (int columns = 1; columns <= max_tiles; ++columns)
     for (int rows = 1; columns * rows <= max_tiles; ++rows)
       if (columns * rows >= min_tiles) grids.push_back({columns, rows});
-  std::ranges::stable_sort(grids, {}, &Grid::area);
+  std::ranges::stable_sort(grids, {}, &GotOcr2Grid::area);
   return grids;
 }
 
@@ -42,7 +42,7 @@ bool always_cuts(const Json& config) {
 class GotOcr2Processor : public ImageProcessor {
  public:
   explicit GotOcr2Processor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
+      : options_(read_options(settings.image_processor, got_ocr2_defaults())),
         cuts_(read_flag(settings.image_processor, "crop_to_patches", false) ||
               always_cuts(settings.image_processor) || always_cuts(settings.processor)),
         normalizer_(options_) {
@@ -80,12 +80,12 @@ class GotOcr2Processor : public ImageProcessor {
  private:
   // The grid of the closest aspect ratio. Of equals, which come smallest first, a larger one is taken while
   // the picture has more than half of its pixels.
-  Grid best_grid(const Size& picture) const {
+  GotOcr2Grid best_grid(const Size& picture) const {
     const double aspect_ratio = static_cast<double>(picture.width) / picture.height;
     const double area = static_cast<double>(picture.width) * picture.height;
     double least = std::numeric_limits<double>::infinity();
-    Grid best;
-    for (const Grid& grid : grids_) {
+    GotOcr2Grid best;
+    for (const GotOcr2Grid& grid : grids_) {
       const double difference = std::abs(aspect_ratio - static_cast<double>(grid.columns) / grid.rows);
       const bool is_filled = area > 0.5 * tile_.height * tile_.width * grid.columns * grid.rows;
       if (difference < least || (difference == least && is_filled)) best = grid;
@@ -95,7 +95,7 @@ class GotOcr2Processor : public ImageProcessor {
   }
 
   void append_tiles(const Image& image, std::vector<Image>& tiles, ImageLayout& layout) const {
-    const Grid grid = best_grid(size_of(image));
+    const GotOcr2Grid grid = best_grid(size_of(image));
     const Image picture = resize(image, to_edge(1.0 * grid.columns * tile_.width),
                                  to_edge(1.0 * grid.rows * tile_.height), options_.resample);
     if (grid.area() == 1) {
@@ -112,7 +112,7 @@ class GotOcr2Processor : public ImageProcessor {
   Options options_;
   bool cuts_;
   Normalizer normalizer_;
-  std::vector<Grid> grids_;
+  std::vector<GotOcr2Grid> grids_;
   Size tile_;
 };
 

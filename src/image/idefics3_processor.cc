@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kMaxLongestEdge = 4096;
 
-Options defaults() {
+Options idefics3_defaults() {
   Options options{
       .resample = Resample::kLanczos, .image_mean = kHalfMean, .image_std = kHalfMean, .do_pad = true};
   options.size.longest_edge = 4 * 364;
@@ -57,7 +57,7 @@ Size whole_tiles(const Size& size, int tile) {
 class Idefics3Processor : public ImageProcessor {
  public:
   explicit Idefics3Processor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
+      : options_(read_options(settings.image_processor, idefics3_defaults())),
         splits_(read_flag(settings.image_processor, "do_image_splitting", true)),
         normalizer_(options_) {
     const SizeOption size =

@@ -11,13 +11,13 @@
 namespace farthing::image {
 namespace {
 
-Options defaults() {
+Options llama4_defaults() {
   Options options{.resample = Resample::kBilinear, .image_mean = kHalfMean, .image_std = kHalfMean};
   options.size = {.height = 336, .width = 336};
   return options;
 }
 
-struct Grid {
+struct Llama4Grid {
   int rows = 1;
   int columns = 1;
 };
@@ -25,7 +25,7 @@ struct Grid {
 class Llama4Processor : public ImageProcessor {
  public:
   explicit Llama4Processor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
+      : options_(read_options(settings.image_processor, llama4_defaults())),
         max_tiles_(read_count(settings.image_processor, "max_patches", 16, kMaxTiles - 1)),
         fills_canvas_(read_flag(settings.image_processor, "resize_to_max_canvas", false)),
         normalizer_(options_.do_rescale && options_.do_normalize ? Normalizer::in_bfloat16(options_)
@@ -42,7 +42,7 @@ class Llama4Processor : public ImageProcessor {
     std::vector<Image> tiles;
     std::vector<std::int64_t> aspect_ratios;
     for (const Image& image : images) {
-      const Grid grid = best_grid(size_of(image));
+      const Llama4Grid grid = best_grid(size_of(image));
       append_tiles(image, grid, tiles, result.layouts.emplace_back());
       aspect_ratios.insert(aspect_ratios.end(), {grid.rows, grid.columns});
     }
@@ -53,25 +53,25 @@ class Llama4Processor : public ImageProcessor {
 
  private:
   // Single precision, as torch divides integers.
-  float scale_on(const Grid& grid, const Size& picture) const {
+  float scale_on(const Llama4Grid& grid, const Size& picture) const {
     return std::min(static_cast<float>(grid.rows * edge_) / static_cast<float>(picture.height),
                     static_cast<float>(grid.columns * edge_) / static_cast<float>(picture.width));
   }
 
   // The grid that enlarges the picture least (or most, if it is to fill the canvas) or, where none is large
   // enough, shrinks it least; the smallest of equals.
-  Grid best_grid(const Size& picture) const {
-    const auto is_better = [&](const Grid& left, const Grid& right) {
+  Llama4Grid best_grid(const Size& picture) const {
+    const auto is_better = [&](const Llama4Grid& left, const Llama4Grid& right) {
       const float a = scale_on(left, picture);
       const float b = scale_on(right, picture);
       if (a == b) return left.rows * left.columns < right.rows * right.columns;
       if ((a >= 1) != (b >= 1)) return a >= 1;
       return a >= 1 && !fills_canvas_ ? a < b : a > b;
     };
-    Grid best;
+    Llama4Grid best;
     for (int rows = 1; rows <= max_tiles_; ++rows)
       for (int columns = 1; rows * columns <= max_tiles_; ++columns)
-        if (const Grid grid{rows, columns}; is_better(grid, best)) best = grid;
+        if (const Llama4Grid grid{rows, columns}; is_better(grid, best)) best = grid;
     return best;
   }
 
@@ -91,7 +91,7 @@ class Llama4Processor : public ImageProcessor {
             std::min(to_edge(std::max(std::floor(picture.width * scale_height), 1.0)), most.width)};
   }
 
-  void append_tiles(const Image& image, const Grid& grid, std::vector<Image>& tiles,
+  void append_tiles(const Image& image, const Llama4Grid& grid, std::vector<Image>& tiles,
                     ImageLayout& layout) const {
     Image canvas = blank({grid.rows * edge_, grid.columns * edge_});
     const Size fitted = fitted_size(size_of(image), size_of(canvas));

@@ -11,21 +11,21 @@
 namespace farthing::image {
 namespace {
 
-Options defaults() {
+Options mllama_defaults() {
   Options options{
       .resample = Resample::kBilinear, .image_mean = kHalfMean, .image_std = kHalfMean, .do_pad = true};
   options.size = {.height = 224, .width = 224};
   return options;
 }
 
-struct Grid {
+struct MllamaGrid {
   int rows = 0;
   int columns = 0;
 };
 
 // All grids of at most `max_tiles`, in the order whose index plus one is the aspect ratio id.
-std::vector<Grid> supported_grids(int max_tiles) {
-  std::vector<Grid> grids;
+std::vector<MllamaGrid> supported_grids(int max_tiles) {
+  std::vector<MllamaGrid> grids;
   for (int rows = 1; rows <= max_tiles; ++rows)
     for (int columns = 1; rows * columns <= max_tiles; ++columns) grids.push_back({rows, columns});
   return grids;
@@ -34,7 +34,7 @@ std::vector<Grid> supported_grids(int max_tiles) {
 class MllamaProcessor : public ImageProcessor {
  public:
   explicit MllamaProcessor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
+      : options_(read_options(settings.image_processor, mllama_defaults())),
         max_tiles_(read_count(settings.image_processor, "max_image_tiles", 4, kMaxTiles)),
         grids_(supported_grids(max_tiles_)),
         normalizer_(options_),
@@ -72,7 +72,7 @@ class MllamaProcessor : public ImageProcessor {
   }
 
  private:
-  double scale_on(const Grid& grid, const Size& picture) const {
+  double scale_on(const MllamaGrid& grid, const Size& picture) const {
     return std::min(static_cast<double>(grid.rows * edge_) / picture.height,
                     static_cast<double>(grid.columns * edge_) / picture.width);
   }
@@ -80,7 +80,7 @@ class MllamaProcessor : public ImageProcessor {
   // The grid that enlarges the picture least or, if none is large enough, shrinks it least; the smallest of
   // several.
   std::size_t best_grid(const Size& picture) const {
-    const auto is_better = [&](const Grid& left, const Grid& right) {
+    const auto is_better = [&](const MllamaGrid& left, const MllamaGrid& right) {
       const double a = scale_on(left, picture);
       const double b = scale_on(right, picture);
       if (a == b) return left.rows * left.columns < right.rows * right.columns;
@@ -101,7 +101,7 @@ class MllamaProcessor : public ImageProcessor {
     return {height, std::min(to_edge(std::max(std::floor(picture.width * scale_height), 1.0)), width)};
   }
 
-  std::vector<Image> tiles_of(const Image& image, const Grid& grid, ImageLayout& layout) const {
+  std::vector<Image> tiles_of(const Image& image, const MllamaGrid& grid, ImageLayout& layout) const {
     Image canvas = blank({grid.rows * edge_, grid.columns * edge_});
     const Size fitted = fitted_size(size_of(image), size_of(canvas));
     paste(resize(image, fitted.width, fitted.height, options_.resample), canvas, 0, 0);
@@ -117,7 +117,7 @@ class MllamaProcessor : public ImageProcessor {
 
   Options options_;
   int max_tiles_;
-  std::vector<Grid> grids_;
+  std::vector<MllamaGrid> grids_;
   Normalizer normalizer_;
   int edge_;  // of a tile
 };

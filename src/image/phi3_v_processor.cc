@@ -15,7 +15,7 @@ namespace {
 constexpr int kTile = 336;  // fixed in the model's code, as are the 12 x 12 features of a tile
 constexpr int kTokensPerSide = 12;
 
-Options defaults() {
+Options phi3_v_defaults() {
   return {.image_mean = kClipMean, .image_std = kClipStd};
 }
 
@@ -73,7 +73,7 @@ void interpolate(std::span<const float> planes, const Size& size, float* to) {
 class Phi3VProcessor : public ImageProcessor {
  public:
   explicit Phi3VProcessor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())),
+      : options_(read_options(settings.image_processor, phi3_v_defaults())),
         num_crops_(read_count(settings.image_processor, "num_crops", 1, kMaxTiles - 1)),
         normalizer_(options_) {}
 

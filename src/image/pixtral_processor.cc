@@ -13,7 +13,7 @@ namespace {
 constexpr int kMaxPatchEdge = 4096;
 constexpr int kMaxMerge = 64;
 
-Options defaults() {
+Options pixtral_defaults() {
   Options options{.image_mean = kClipMean, .image_std = kClipStd, .do_pad = true};
   options.size.longest_edge = 1024;
   return options;
@@ -22,7 +22,7 @@ Options defaults() {
 class PixtralProcessor : public ImageProcessor {
  public:
   explicit PixtralProcessor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())), normalizer_(options_) {
+      : options_(read_options(settings.image_processor, pixtral_defaults())), normalizer_(options_) {
     const SizeOption patch =
         read_size(settings.image_processor, "patch_size", {.height = 16, .width = 16}, true);
     patch_ = {patch.height, patch.width};

@@ -11,11 +11,11 @@
 namespace farthing::image {
 namespace {
 
-constexpr int kMaxPatchEdge = 4096;
+constexpr int kMaxQwenPatchEdge = 4096;
 constexpr int kMaxRepeats = 64;
 constexpr double kMaxAspectRatio = 200;
 
-Options defaults() {
+Options qwen2_vl_defaults() {
   Options options{.default_to_square = false, .image_mean = kClipMean, .image_std = kClipStd};
   options.size.shortest_edge = 56 * 56;  // these two "edges" are bounds on the area
   options.size.longest_edge = 28 * 28 * 1280;
@@ -25,14 +25,14 @@ Options defaults() {
 class Qwen2VlProcessor : public ImageProcessor {
  public:
   explicit Qwen2VlProcessor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults())), normalizer_(options_) {
+      : options_(read_options(settings.image_processor, qwen2_vl_defaults())), normalizer_(options_) {
     const Json& config = settings.image_processor;
     const Json& size = config.contains("size") ? config["size"] : config;
     min_pixels_ =
         read_count(config, "min_pixels", read_count(size, "min_pixels", options_.size.shortest_edge));
     max_pixels_ =
         read_count(config, "max_pixels", read_count(size, "max_pixels", options_.size.longest_edge));
-    patch_ = read_count(config, "patch_size", 14, kMaxPatchEdge);
+    patch_ = read_count(config, "patch_size", 14, kMaxQwenPatchEdge);
     merge_ = read_count(config, "merge_size", 2, kMaxRepeats);
     frames_ = read_count(config, "temporal_patch_size", 2, kMaxRepeats);
     FARTHING_REQUIRE(min_pixels_ > 0 && max_pixels_ > 0, Code::kInvalidArgument,

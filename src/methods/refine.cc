@@ -12,7 +12,7 @@
 namespace farthing::methods {
 namespace {
 
-constexpr std::int64_t kRowsPerPiece = 4;
+constexpr std::int64_t kRefinedRowsPerPiece = 4;
 
 // One row on its way: its error e = w - q and the gradient g = e H, kept up to date with every move.
 class Row {
@@ -119,7 +119,7 @@ std::int64_t refine(const Tensor& weight, const Tensor& hessian, int passes, Qua
   const bool own_scales =
       matrix.granularity == Granularity::kGroup || matrix.granularity == Granularity::kChannel;
   std::atomic<std::int64_t> changed = 0;
-  pool.parallel_for(matrix.rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+  pool.parallel_for(matrix.rows, kRefinedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> values(static_cast<std::size_t>(matrix.columns));
     for (std::int64_t i = begin; i < end; ++i) {
       copy_as_float32(weight, i * matrix.columns, matrix.columns, values.data());

@@ -1,7 +1,6 @@
 // Weights of a checkpoint under canonical names.
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
 
 #include "base/nearest_name.h"
@@ -9,6 +8,7 @@
 #include "models/model.h"
 #include "models/tensor_part.h"
 #include "scheme/quantizer.h"
+#include "scheme/regex.h"
 
 namespace farthing::models {
 namespace {
@@ -172,14 +172,12 @@ std::vector<std::string> CheckpointSource::unexplained() const {
   if (index_->spec.decoder.tie_word_embeddings)
     used.insert(file_name(index_->spec.decoder.lm_head + ".weight"));
 
-  std::vector<std::regex> leftovers;
-  for (const std::string& pattern : index_->spec.ignored_tensors) leftovers.emplace_back(pattern);
+  std::vector<scheme::Regex> leftovers;
+  for (const std::string& pattern : index_->spec.ignored_tensors)
+    leftovers.emplace_back(pattern, scheme::Regex::Fit::kWhole);
   std::vector<std::string> result;
   for (const checkpoint::TensorInfo& info : index_->checkpoint->tensors()) {
-    const auto matches = [&](const std::regex& leftover) {
-      constexpr std::size_t kLongestName = 512;  // std::regex recurses once per character
-      return info.name.size() <= kLongestName && std::regex_match(info.name, leftover);
-    };
+    const auto matches = [&](const scheme::Regex& leftover) { return leftover.matches(info.name); };
     if (!used.contains(info.name) && std::none_of(leftovers.begin(), leftovers.end(), matches))
       result.push_back(info.name);
   }

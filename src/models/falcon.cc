@@ -9,7 +9,7 @@
 namespace farthing::models {
 namespace {
 
-nn::AttentionSpec attention(const Config& config, std::int64_t hidden_size) {
+nn::AttentionSpec falcon_attention(const Config& config, std::int64_t hidden_size) {
   const bool grouped = config.flag("new_decoder_architecture", false);
   const bool one_key_value_head = !grouped && config.flag("multi_query", true);
   const std::string_view heads_key = config.spelling({"num_attention_heads", "n_head"});
@@ -62,7 +62,7 @@ nn::ModelSpec declare_falcon(const Config& config) {
   const std::int64_t width = config.size("ffn_hidden_size", 4 * hidden_size);
   const bool bias = config.flag("bias", false);
   nn::BlockSpec block{.class_name = "FalconDecoderLayer",
-                      .attention = attention(config, hidden_size),
+                      .attention = falcon_attention(config, hidden_size),
                       .mlp = {.name = "mlp",
                               .class_name = "FalconMLP",
                               .activation = activation(config, "activation", "gelu"),

@@ -6,7 +6,7 @@
 namespace farthing::models {
 namespace {
 
-nn::BlockSpec decoder_layer(const Config& config, std::int64_t hidden_size) {
+nn::BlockSpec gptj_block(const Config& config, std::int64_t hidden_size) {
   const std::int64_t num_heads = config.size("n_head", 16);
   const HeadCounts heads = checked_heads(config, "n_head", hidden_size, {num_heads, num_heads, 0});
   const std::int64_t width = config.size("n_inner", 4 * hidden_size);
@@ -48,7 +48,7 @@ nn::ModelSpec declare_gptj(const Config& config) {
                      .embed_tokens = "wte",
                      .layers = "h",
                      .blocks = std::vector<nn::BlockSpec>(static_cast<std::size_t>(num_layers),
-                                                          decoder_layer(config, hidden_size)),
+                                                          gptj_block(config, hidden_size)),
                      .final_norm = layer_norm("ln_f", hidden_size, config.number("layer_norm_epsilon", 1e-5)),
                      .lm_head_bias = true,
                      .tie_word_embeddings = config.flag("tie_word_embeddings", false)});

@@ -13,7 +13,7 @@ nn::NormSpec tower_norm(const Config& config, std::string name, std::int64_t siz
   return type == "rms_norm" ? rms_norm(std::move(name), size, eps) : layer_norm(std::move(name), size, eps);
 }
 
-nn::BlockSpec tower_block(const Config& config, std::int64_t hidden_size) {
+nn::BlockSpec internvl_tower_block(const Config& config, std::int64_t hidden_size) {
   const HeadCounts heads =
       checked_heads(config, "num_attention_heads", hidden_size,
                     {.num_heads = config.size("num_attention_heads", 16), .num_key_value_heads = 1});
@@ -64,7 +64,7 @@ nn::VisionSpec tower(const Config& config) {
                         .bare_embeddings = true,
                         .layers = "encoder.layer",
                         .blocks = std::vector<nn::BlockSpec>(static_cast<std::size_t>(layers),
-                                                             tower_block(config, hidden_size)),
+                                                             internvl_tower_block(config, hidden_size)),
                         .feature_layers = {-1}};
   config.require(config.flag("use_absolute_position_embeddings", true), "use_absolute_position_embeddings",
                  "a vision tower without positions is not supported");

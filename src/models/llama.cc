@@ -7,7 +7,8 @@
 namespace farthing::models {
 namespace {
 
-nn::AttentionSpec attention(const Config& config, const LlamaDefaults& defaults, std::int64_t hidden_size) {
+nn::AttentionSpec llama_attention(const Config& config, const LlamaDefaults& defaults,
+                                  std::int64_t hidden_size) {
   const HeadCounts heads = head_counts(config, hidden_size, defaults.num_attention_heads,
                                        defaults.num_key_value_heads, defaults.head_dim);
   RopeDefaults rope = defaults.rope;
@@ -32,7 +33,7 @@ nn::DecoderSpec llama_decoder(const Config& config, const LlamaDefaults& default
   const nn::BlockSpec block{
       .class_name = std::string(defaults.class_prefix) + "DecoderLayer",
       .attention_norm = rms_norm("input_layernorm", hidden_size, eps, defaults.norm_weight_offset),
-      .attention = attention(config, defaults, hidden_size),
+      .attention = llama_attention(config, defaults, hidden_size),
       .mlp_norm = rms_norm("post_attention_layernorm", hidden_size, eps, defaults.norm_weight_offset),
       .mlp = gated_mlp("mlp", std::string(defaults.class_prefix) + "MLP",
                        activation(config, defaults.activation_key, defaults.activation), hidden_size,

@@ -48,7 +48,7 @@ nn::DecoderSpec decoder(const Config& config) {
   return decoder;
 }
 
-nn::BlockSpec tower_block(const Config& config, std::int64_t hidden_size) {
+nn::BlockSpec mllama_tower_block(const Config& config, std::int64_t hidden_size) {
   HeadCounts heads =
       checked_heads(config, "attention_heads", hidden_size,
                     {.num_heads = config.size("attention_heads", 16), .num_key_value_heads = 1});
@@ -112,7 +112,7 @@ std::vector<std::int64_t> feature_layers(const Config& config, const std::string
 
 nn::VisionSpec tower(const Config& config, const std::string& version) {
   const std::int64_t hidden_size = config.size("hidden_size", 1280);
-  const nn::BlockSpec block = tower_block(config, hidden_size);
+  const nn::BlockSpec block = mllama_tower_block(config, hidden_size);
   const std::int64_t layers = config.num_layers("num_hidden_layers", 32);
   nn::VisionSpec vision{.path = "model.vision_model",
                         .class_name = "MllamaVisionModel",

@@ -5,7 +5,7 @@
 namespace farthing::models {
 namespace {
 
-nn::BlockSpec decoder_layer(const Config& config, std::int64_t hidden_size, const nn::NormSpec& norm) {
+nn::BlockSpec opt_layer(const Config& config, std::int64_t hidden_size, const nn::NormSpec& norm) {
   const std::int64_t num_heads = config.size("num_attention_heads", 12);
   const HeadCounts heads =
       checked_heads(config, "num_attention_heads", hidden_size, {num_heads, num_heads, 0});
@@ -51,7 +51,7 @@ nn::ModelSpec declare_opt(const Config& config) {
                           .position_offset = 2,
                           .blocks = std::vector<nn::BlockSpec>(
                               static_cast<std::size_t>(config.num_layers("num_hidden_layers", 12)),
-                              decoder_layer(config, hidden_size, norm)),
+                              opt_layer(config, hidden_size, norm)),
                           .tie_word_embeddings = config.flag("tie_word_embeddings", true)};
   if (embedding_size != hidden_size) {
     decoder.project_in = nn::LinearSpec{"project_in", embedding_size, hidden_size};

@@ -6,7 +6,7 @@
 namespace farthing::models {
 namespace {
 
-nn::BlockSpec decoder_layer(const Config& config, std::int64_t hidden_size) {
+nn::BlockSpec phi_layer(const Config& config, std::int64_t hidden_size) {
   const HeadCounts heads = head_counts(config, hidden_size, 32);
   const std::int64_t width = config.size("intermediate_size", 8192);
   const double eps = config.number("layer_norm_eps", 1e-5);
@@ -50,7 +50,7 @@ nn::ModelSpec declare_phi(const Config& config) {
        .max_position_embeddings = config.size("max_position_embeddings", 2048),
        .blocks =
            std::vector<nn::BlockSpec>(static_cast<std::size_t>(config.num_layers("num_hidden_layers", 24)),
-                                      decoder_layer(config, hidden_size)),
+                                      phi_layer(config, hidden_size)),
        .final_norm = layer_norm("final_layernorm", hidden_size, config.number("layer_norm_eps", 1e-5)),
        .lm_head_bias = true,
        .tie_word_embeddings = config.flag("tie_word_embeddings", false)});

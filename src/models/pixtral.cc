@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kEps = 1e-5;  // not configurable in the reference
 
-nn::AttentionSpec attention(const Config& config, std::int64_t hidden_size) {
+nn::AttentionSpec pixtral_attention(const Config& config, std::int64_t hidden_size) {
   HeadCounts heads{.num_heads = config.size("num_attention_heads", 16), .num_key_value_heads = 1};
   if (config.has("head_dim")) heads.head_dim = config.size("head_dim");
   heads = checked_heads(config, "num_attention_heads", hidden_size, heads);
@@ -41,7 +41,7 @@ nn::VisionSpec pixtral_tower(const Config& config, std::string path) {
   const nn::BlockSpec block{
       .class_name = "PixtralAttentionLayer",
       .attention_norm = rms_norm("attention_norm", hidden_size, kEps),
-      .attention = attention(config, hidden_size),
+      .attention = pixtral_attention(config, hidden_size),
       .mlp_norm = rms_norm("ffn_norm", hidden_size, kEps),
       .mlp = gated_mlp("feed_forward", "PixtralMLP", activation(config, "hidden_act", "gelu"), hidden_size,
                        config.size("intermediate_size", 4096))};

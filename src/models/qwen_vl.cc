@@ -66,7 +66,7 @@ nn::DecoderSpec qwen3_decoder(const Config& config) {
   return decoder;
 }
 
-nn::AttentionSpec attention(const Config& config, std::int64_t hidden_size, std::string class_name) {
+nn::AttentionSpec qwen_vl_attention(const Config& config, std::int64_t hidden_size, std::string class_name) {
   HeadCounts heads = checked_heads(config, "num_heads", hidden_size,
                                    {.num_heads = config.size("num_heads", 16), .num_key_value_heads = 1});
   config.require(heads.head_dim % 4 == 0, "num_heads", "a head cannot be turned by rows and columns");
@@ -152,7 +152,7 @@ nn::ModelSpec declare_qwen2_vl(const Config& config) {
                  "a size in the model configuration is out of range");
   const nn::BlockSpec block{.class_name = "Qwen2VLVisionBlock",
                             .attention_norm = layer_norm("norm1", hidden_size, kTowerEps),
-                            .attention = attention(vision, hidden_size, "VisionAttention"),
+                            .attention = qwen_vl_attention(vision, hidden_size, "VisionAttention"),
                             .mlp_norm = layer_norm("norm2", hidden_size, kTowerEps),
                             .mlp = {.name = "mlp",
                                     .class_name = "VisionMlp",
@@ -170,7 +170,7 @@ nn::ModelSpec declare_qwen2_5_vl(const Config& config) {
   const std::int64_t hidden_size = vision.size("hidden_size", 3584);
   nn::BlockSpec block{.class_name = "Qwen2_5_VLVisionBlock",
                       .attention_norm = rms_norm("norm1", hidden_size, kTowerEps),
-                      .attention = attention(vision, hidden_size, "Qwen2_5_VLVisionAttention"),
+                      .attention = qwen_vl_attention(vision, hidden_size, "Qwen2_5_VLVisionAttention"),
                       .mlp_norm = rms_norm("norm2", hidden_size, kTowerEps),
                       .mlp = gated_mlp("mlp", "Qwen2_5_VLMLP", activation(vision, "hidden_act", "silu"),
                                        hidden_size, vision.size("intermediate_size", 3420))};
@@ -196,7 +196,7 @@ nn::ModelSpec declare_qwen3_vl(const Config& config) {
   const std::int64_t width = vision.size("intermediate_size", 4304);
   const nn::BlockSpec block{.class_name = "Qwen3VLVisionBlock",
                             .attention_norm = layer_norm("norm1", hidden_size, kTowerEps),
-                            .attention = attention(vision, hidden_size, "Qwen3VLVisionAttention"),
+                            .attention = qwen_vl_attention(vision, hidden_size, "Qwen3VLVisionAttention"),
                             .mlp_norm = layer_norm("norm2", hidden_size, kTowerEps),
                             .mlp = {.name = "mlp",
                                     .class_name = "Qwen3VLVisionMLP",

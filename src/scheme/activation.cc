@@ -9,7 +9,7 @@
 namespace farthing::scheme {
 namespace {
 
-constexpr std::int64_t kRowsPerPiece = 8;
+constexpr std::int64_t kTokensPerPiece = 8;
 
 struct Range {
   float lowest = 0, highest = 0;  // 0 is always inside
@@ -90,7 +90,7 @@ void fake_quantize(const ActivationQuantization& quantization, const float* x, s
     return dynamic_scale(quantization, range);
   };
   with_grid(args, [&](const auto& grid) {
-    pool.parallel_for(rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+    pool.parallel_for(rows, kTokensPerPiece, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         for (std::int64_t first = 0; first < columns; first += width) {
           const std::int64_t count = std::min(width, columns - first);

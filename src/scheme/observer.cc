@@ -18,12 +18,12 @@ struct Ranges {
   std::vector<float> lowest, highest;
 };
 
-struct Range {
+struct CellRange {
   float lowest = 0, highest = 0;  // 0 is always inside
   bool finite = true;
 };
 
-Range range_of(const float* values, std::int64_t count) {
+CellRange range_of(const float* values, std::int64_t count) {
   std::array<float, kLanes> low{}, high{}, poison{};
   const auto take = [&](std::int64_t lane, float value) {
     low[lane] = value < low[lane] ? value : low[lane];
@@ -35,7 +35,7 @@ Range range_of(const float* values, std::int64_t count) {
     for (std::int64_t lane = 0; lane < kLanes; ++lane) take(lane, values[i + lane]);
   }
   for (; i < count; ++i) take(i % kLanes, values[i]);
-  Range result;
+  CellRange result;
   for (std::int64_t lane = 0; lane < kLanes; ++lane) {
     result.lowest = std::min(result.lowest, low[lane]);
     result.highest = std::max(result.highest, high[lane]);
@@ -87,7 +87,7 @@ Ranges ranges_of(const Tensor& weight, const CellGrid& grid, ThreadPool& pool) {
   for_each_row(weight, width, pool, [&](std::int64_t row, std::int64_t first, const float* values) {
     for (std::int64_t column = 0; column < width; ++column) {
       const std::int64_t begin = column * grid.cell_columns;
-      const Range range = range_of(values + begin, std::min(grid.cell_columns, grid.columns - begin));
+      const CellRange range = range_of(values + begin, std::min(grid.cell_columns, grid.columns - begin));
       if (!range.finite) throw_not_finite(values, row, grid.columns);
       lowest[first + column] = range.lowest;
       highest[first + column] = range.highest;

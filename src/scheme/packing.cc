@@ -8,7 +8,7 @@
 namespace farthing::scheme {
 namespace {
 
-constexpr std::int64_t kRowsPerPiece = 32;
+constexpr std::int64_t kPackedRowsPerPiece = 32;
 constexpr int kWordBits = 32;
 
 // Fields of one width. Loops know the width and where words end at compile time, so that they unroll into
@@ -121,7 +121,7 @@ Tensor pack_rows(const Tensor& codes, int bits, WordLayout layout, ThreadPool& p
   const std::int8_t* in = codes.data<std::int8_t>();
   std::int32_t* out = result.mutable_data<std::int32_t>();
   with_stream(bits, layout, [&]<typename Packing>() {
-    pool.parallel_for(rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+    pool.parallel_for(rows, kPackedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row)
         Packing::pack(in + row * columns, columns, out + row * words, words);
     });
@@ -137,7 +137,7 @@ Tensor unpack_rows(const Tensor& words, int bits, std::int64_t columns, WordLayo
   const std::int32_t* in = words.data<std::int32_t>();
   std::int8_t* out = result.mutable_data<std::int8_t>();
   with_stream(bits, layout, [&]<typename Packing>() {
-    pool.parallel_for(rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+    pool.parallel_for(rows, kPackedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row)
         Packing::unpack(in + row * width, width, out + row * columns, columns);
     });
@@ -159,7 +159,7 @@ Tensor pack_nibbles(const Tensor& nibbles, ThreadPool& pool) {
   Tensor result = Tensor::empty(DType::kU8, {rows, columns / 2});
   const std::uint8_t* in = nibbles.data<std::uint8_t>();
   std::uint8_t* out = result.mutable_data<std::uint8_t>();
-  pool.parallel_for(rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+  pool.parallel_for(rows, kPackedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin * columns / 2; i < end * columns / 2; ++i) {
       out[i] = static_cast<std::uint8_t>((in[2 * i] & 15) | in[2 * i + 1] << 4);
     }
@@ -172,7 +172,7 @@ Tensor unpack_nibbles(const Tensor& bytes, ThreadPool& pool) {
   Tensor result = Tensor::empty(DType::kU8, {rows, columns * 2});
   const std::uint8_t* in = bytes.data<std::uint8_t>();
   std::uint8_t* out = result.mutable_data<std::uint8_t>();
-  pool.parallel_for(rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+  pool.parallel_for(rows, kPackedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin * columns; i < end * columns; ++i) {
       out[2 * i] = in[i] & 15;
       out[2 * i + 1] = in[i] >> 4;

@@ -8,7 +8,7 @@
 namespace farthing::scheme {
 namespace {
 
-constexpr std::int64_t kRowsPerPiece = 16;
+constexpr std::int64_t kQuantizedRowsPerPiece = 16;
 
 // Overwrites `values`. Two loops, because in a single one the compiler finds paths to branch on.
 template <DType kArithmetic, bool kSymmetric, typename Grid>
@@ -93,7 +93,7 @@ QuantizedMatrix quantize(const Tensor& weight, const QuantizationArgs& args,
   };
   with_arithmetic(arithmetic, [&]<DType kArithmetic>() {
     with_grid(args, [&](const auto& numbers) {
-      pool.parallel_for(matrix.rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+      pool.parallel_for(matrix.rows, kQuantizedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
         quantize_rows.template operator()<kArithmetic>(numbers, begin, end);
       });
     });
@@ -154,7 +154,7 @@ Tensor dequantize(const QuantizedMatrix& matrix, ThreadPool& pool, DType roundin
   float* values = result.mutable_data<float>();
   const RowDequantizer dequantizer(matrix);
   with_arithmetic(rounding, [&]<DType kRounding>() {
-    pool.parallel_for(matrix.rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+    pool.parallel_for(matrix.rows, kQuantizedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) dequantizer.row(row, values + row * matrix.columns);
       for (std::int64_t i = begin * matrix.columns; i < end * matrix.columns; ++i)
         values[i] = round_to<kRounding>(values[i]);
@@ -170,7 +170,7 @@ QuantizationError measure_error(const Tensor& weight, const QuantizedMatrix& mat
   };
   std::vector<RowSums> rows(static_cast<std::size_t>(matrix.rows));
   const RowDequantizer dequantizer(matrix);
-  pool.parallel_for(matrix.rows, kRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
+  pool.parallel_for(matrix.rows, kQuantizedRowsPerPiece, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> original(static_cast<std::size_t>(matrix.columns)), quantized(original.size());
     for (std::int64_t row = begin; row < end; ++row) {
       copy_as_float32(weight, row * matrix.columns, matrix.columns, original.data());

@@ -2,12 +2,13 @@
 // re.match), the exact name of a module, or the name of its class.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "scheme/regex.h"
 
 namespace farthing::scheme {
 
@@ -34,9 +35,8 @@ class Target {
   const std::string& pattern() const { return pattern_; }
 
  private:
-  struct Regex;
   std::string pattern_;
-  std::shared_ptr<const Regex> regex_;  // null unless the pattern starts with "re:"
+  std::optional<Regex> regex_;  // when the pattern starts with "re:"
 };
 
 /// Several lists of targets of which at most one is meant for a module: the groups of a config.

@@ -10,7 +10,6 @@ namespace {
 
 using scheme::WordLayout;
 
-constexpr int kBits = 4;
 constexpr std::int64_t kWordFields = 8;
 constexpr std::array<int, kWordFields> kGemmOrder = {0, 2, 4, 6, 1, 3, 5, 7};
 

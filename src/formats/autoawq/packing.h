@@ -7,6 +7,8 @@
 
 namespace farthing::formats::autoawq {
 
+inline constexpr int kBits = 4;  // the only width of the format
+
 /// GEMM: I32 [in, out / 8]. Nibble i of a word holds output 0, 2, 4, 6, 1, 3, 5, 7 of its eight. `out` is a
 /// multiple of 8. The same for zero points [out, groups].
 Tensor pack_gemm(const Tensor& codes, ThreadPool& pool);

@@ -14,7 +14,6 @@ using checkpoint::TensorInfo;
 using scheme::WordLayout;
 
 constexpr std::string_view kSuffixes[] = {"qweight", "qzeros", "scales"};
-constexpr int kBits = 4;
 
 struct Sizes {
   std::int64_t rows = 0, columns = 0, group_size = 0;

@@ -10,7 +10,7 @@
 namespace farthing::tokenizer::jinja {
 namespace {
 
-constexpr std::size_t kItemBytes = 64;  // an item with the text it may own
+constexpr std::size_t kOwnedItemBytes = 64;  // an item with the text it may own
 
 std::string_view symbol(Comparator comparator) {
   switch (comparator) {
@@ -154,7 +154,7 @@ Value concatenate(const Text& left, const Text& right, Budget& budget) {
 }
 
 Value concatenate(const Sequence& left, const Sequence& right, Budget& budget) {
-  budget.charge((left.items.size() + right.items.size()) * kItemBytes);
+  budget.charge((left.items.size() + right.items.size()) * kOwnedItemBytes);
   std::vector<Value> items = left.items;
   items.insert(items.end(), right.items.begin(), right.items.end());
   return Value::sequence(
@@ -176,7 +176,7 @@ std::optional<Value> repeat(const Value& value, std::int64_t times, Budget& budg
   }
   const Sequence* sequence = value.as_sequence();
   if (!sequence || sequence->flavor > Sequence::Flavor::kGroup) return {};
-  charge(sequence->items.size() * kItemBytes);
+  charge(sequence->items.size() * kOwnedItemBytes);
   std::vector<Value> items;
   for (std::int64_t i = 0; i < times && !sequence->items.empty(); ++i)
     items.insert(items.end(), sequence->items.begin(), sequence->items.end());
@@ -393,7 +393,7 @@ std::vector<Value> drain(const Value& value, Budget& budget) {
   std::vector<Value> items;
   const Iterator next = iterate(value);
   while (auto item = next()) {
-    budget.charge(kItemBytes);
+    budget.charge(kOwnedItemBytes);
     items.push_back(std::move(*item));
   }
   return items;
