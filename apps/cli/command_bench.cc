@@ -72,8 +72,8 @@ std::string scheme_of(const OpenedModel& opened) {
   return most == bytes.end() ? "" : std::string(dtype_name(most->first));
 }
 
-Row measure(App& app, OpenedModel& opened, const BenchOptions& options, std::int64_t batch, std::int64_t prefill,
-            std::int64_t decode) {
+Row measure(App& app, OpenedModel& opened, const BenchOptions& options, std::int64_t batch,
+            std::int64_t prefill, std::int64_t decode) {
   Row row{.model = opened.name,
           .scheme = scheme_of(opened),
           .batch = batch,

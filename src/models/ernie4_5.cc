@@ -19,7 +19,7 @@ nn::DecoderSpec ernie_decoder(const Config& config, const LlamaDefaults& default
   return decoder;
 }
 
-nn::MoeSpec experts(const Config& config, const nn::MlpSpec& dense) {
+nn::MoeSpec ernie4_5_experts(const Config& config, const nn::MlpSpec& dense) {
   const std::int64_t hidden_size = dense.up.in_features;
   const std::int64_t width = config.size("moe_intermediate_size", 1536);
   nn::MoeSpec moe = mixture(config, "mlp", "Ernie4_5_MoeSparseMoeBlock",
@@ -74,7 +74,7 @@ nn::ModelSpec declare_ernie4_5_moe(const Config& config) {
   for (std::int64_t i = 0; i < num_layers; ++i) {
     nn::BlockSpec& block = decoder.blocks[static_cast<std::size_t>(i)];
     if (i >= first && i <= last && (i + 1) % config.size("moe_layer_interval", 1) == 0)
-      block.moe = experts(config, block.mlp);
+      block.moe = ernie4_5_experts(config, block.mlp);
   }
   nn::ModelSpec model = text_model(config, "ernie4_5_moe", "Ernie4_5_MoeForCausalLM", std::move(decoder));
   model.default_ignore.push_back("re:.*mlp.gate$");

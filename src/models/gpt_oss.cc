@@ -19,7 +19,7 @@ Config with_rope(const Config& config) {
   return Config(std::move(values), config.origin());
 }
 
-nn::MoeSpec experts(const Config& config, nn::MlpSpec expert) {
+nn::MoeSpec gpt_oss_experts(const Config& config, nn::MlpSpec expert) {
   expert.class_name = "GptOssExpert";
   expert.activation = nn::Activation::kQuickGelu;  // gate * sigmoid(1.702 gate)
   expert.limit = 7.0f;
@@ -55,7 +55,7 @@ nn::ModelSpec declare_gpt_oss(const Config& file) {
     block.attention.sinks = "sinks";
     if (sliding[i]) block.attention.sliding_window = sliding_window(config, 128);
     if (config.flag("attention_bias", true)) add_attention_bias(block, true);
-    block.moe = experts(config, block.mlp);
+    block.moe = gpt_oss_experts(config, block.mlp);
   }
   nn::ModelSpec model = text_model(config, "gpt_oss", "GptOssForCausalLM", std::move(decoder));
   model.default_ignore.push_back("re:.*mlp.router$");

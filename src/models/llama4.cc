@@ -21,7 +21,7 @@ bool is_sparse_layer(const Config& config, std::int64_t layer) {
 }
 
 // Old files say how long the interval is, or nothing at all, by an empty list.
-bool rotates(const Config& config, std::size_t layer, std::size_t num_layers) {
+bool llama4_rotates(const Config& config, std::size_t layer, std::size_t num_layers) {
   constexpr std::string_view kKey = "no_rope_layers";
   const std::vector<std::int64_t> list = config.integers(kKey, {});
   if (list.empty())
@@ -32,7 +32,7 @@ bool rotates(const Config& config, std::size_t layer, std::size_t num_layers) {
 
 bool is_chunked(const Config& config, std::size_t layer, std::size_t num_layers) {
   constexpr std::string_view kKey = "layer_types";
-  if (!config.has(kKey)) return rotates(config, layer, num_layers);
+  if (!config.has(kKey)) return llama4_rotates(config, layer, num_layers);
   const Json& types = config.json()[kKey];
   config.require(types.is_array() && types.size() >= num_layers &&
                      (types[layer] == "chunked_attention" || types[layer] == "full_attention"),
@@ -47,7 +47,7 @@ bool tunes_temperature(const Config& config) {
   return config.flag(kKey, true);
 }
 
-nn::MoeSpec experts(const Config& config, const nn::MlpSpec& dense) {
+nn::MoeSpec llama4_experts(const Config& config, const nn::MlpSpec& dense) {
   nn::MlpSpec expert = gated_mlp("", "Llama4TextMLP", dense.activation, dense.up.in_features,
                                  config.size("intermediate_size", 8192));
   nn::MoeSpec moe = mixture(config, "feed_forward", "Llama4TextMoe", std::move(expert),
@@ -67,7 +67,7 @@ void set_attention(const Config& config, std::size_t layer, std::size_t num_laye
   attention.rope->style = nn::RotaryStyle::kNeighbours;
   if (config.flag("attention_bias", false)) add_attention_bias(block, true);
   if (is_chunked(config, layer, num_layers)) attention.chunk = config.size("attention_chunk_size", 8192);
-  if (!rotates(config, layer, num_layers)) {
+  if (!llama4_rotates(config, layer, num_layers)) {
     attention.rope.reset();
     if (tunes_temperature(config))
       attention.query_growth = nn::QueryGrowth{.scale = config.number("attn_scale", 0.1),
@@ -104,7 +104,7 @@ nn::DecoderSpec llama4_decoder(const Config& config) {
     set_attention(config, i, num_layers, block);
     block.mlp = gated_mlp("feed_forward", "Llama4TextMLP", block.mlp.activation, decoder.hidden_size,
                           config.size("intermediate_size_mlp", 16384));
-    if (is_sparse_layer(config, static_cast<std::int64_t>(i))) block.moe = experts(config, block.mlp);
+    if (is_sparse_layer(config, static_cast<std::int64_t>(i))) block.moe = llama4_experts(config, block.mlp);
   }
   return decoder;
 }

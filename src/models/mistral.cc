@@ -8,7 +8,7 @@ namespace farthing::models {
 namespace {
 
 // Ministral 3 stretches its rotation where the file says nothing about it.
-Config with_rope(const Config& config) {
+Config with_mistral_rope(const Config& config) {
   if (config.has("rope_parameters") || config.has("rope_scaling")) return config;
   Json values = config.json();
   values["rope_parameters"] = {{"rope_type", "yarn"},
@@ -46,7 +46,7 @@ nn::ModelSpec declare_ministral(const Config& config) {
 }
 
 nn::ModelSpec declare_ministral3(const Config& file) {
-  const Config config = with_rope(file);
+  const Config config = with_mistral_rope(file);
   nn::DecoderSpec decoder = llama_decoder(config, {.class_prefix = "Ministral3",
                                                    .vocab_size = 131072,
                                                    .intermediate_size = 14336,

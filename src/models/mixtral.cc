@@ -7,7 +7,7 @@
 namespace farthing::models {
 namespace {
 
-nn::MoeSpec experts(const Config& config, const nn::MlpSpec& mlp) {
+nn::MoeSpec mixtral_experts(const Config& config, const nn::MlpSpec& mlp) {
   nn::MlpSpec expert = mlp;
   expert.class_name = "MixtralBlockSparseTop2MLP";
   expert.gate->name = "w1";
@@ -28,7 +28,7 @@ nn::ModelSpec declare_mixtral(const Config& config) {
                                                    .rope = {.theta = 1e6}});
   for (nn::BlockSpec& block : decoder.blocks) {
     block.attention.sliding_window = sliding_window(config, 0);
-    block.moe = experts(config, block.mlp);
+    block.moe = mixtral_experts(config, block.mlp);
   }
   nn::ModelSpec model = text_model(config, "mixtral", "MixtralForCausalLM", std::move(decoder));
   model.default_ignore.push_back("re:.*block_sparse_moe.gate$");

@@ -7,7 +7,7 @@
 namespace farthing::models {
 namespace {
 
-nn::MoeSpec experts(const Config& config, std::int64_t hidden_size, nn::Activation activation) {
+nn::MoeSpec qwen2_moe_experts(const Config& config, std::int64_t hidden_size, nn::Activation activation) {
   nn::MoeSpec moe = mixture(
       config, "mlp", "Qwen2MoeSparseMoeBlock",
       gated_mlp("", "Qwen2MoeMLP", activation, hidden_size, config.size("moe_intermediate_size", 1408)),
@@ -34,7 +34,7 @@ nn::ModelSpec declare_qwen2_moe(const Config& config) {
     nn::BlockSpec& block = decoder.blocks[i];
     if (config.flag("qkv_bias", true)) add_attention_bias(block, false);
     if (is_sparse(config, static_cast<std::int64_t>(i)))
-      block.moe = experts(config, decoder.hidden_size, block.mlp.activation);
+      block.moe = qwen2_moe_experts(config, decoder.hidden_size, block.mlp.activation);
   }
   set_qwen_windows(config, decoder.blocks);
   nn::ModelSpec model = text_model(config, "qwen2_moe", "Qwen2MoeForCausalLM", std::move(decoder));
