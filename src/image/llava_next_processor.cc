@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kOnevision = "LlavaOnevisionImageProcessor";
 
-Options defaults_of(std::string_view type) {
+Options anyres_defaults(std::string_view type) {
   Options options{.default_to_square = false, .image_mean = kClipMean, .image_std = kClipStd, .do_pad = true};
   if (type == kOnevision) {
     options.size = {.height = 384, .width = 384};
@@ -60,7 +60,7 @@ Size fitted_size(const Size& picture, const Size& canvas) {
 class LlavaNextProcessor : public ImageProcessor {
  public:
   explicit LlavaNextProcessor(const Settings& settings)
-      : options_(read_options(settings.image_processor, defaults_of(settings.type))),
+      : options_(read_options(settings.image_processor, anyres_defaults(settings.type))),
         counts_pictures_(settings.type == kOnevision),
         canvases_(read_pinpoints(settings.image_processor, settings.type)),
         normalizer_(options_) {
