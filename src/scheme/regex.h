@@ -1,5 +1,5 @@
-// Regular expressions over names of modules and tensors, in Python's syntax, by PCRE2. <regex> of the standard library is not
-// used: it recurses once per character and costs half a minute of compilation.
+// Regular expressions over names of modules and tensors, in Python's syntax, by PCRE2. <regex> of the
+// standard library is not used: it recurses once per character and costs half a minute of compilation.
 #pragma once
 
 #include <memory>
