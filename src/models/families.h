@@ -27,6 +27,7 @@ nn::ModelSpec declare_glm4_moe(const Config& config);
 nn::ModelSpec declare_glm4_moe_lite(const Config& config);
 nn::ModelSpec declare_gpt2(const Config& config);
 nn::ModelSpec declare_gpt_bigcode(const Config& config);
+nn::ModelSpec declare_gpt_neo(const Config& config);
 nn::ModelSpec declare_gpt_neox(const Config& config);
 nn::ModelSpec declare_gpt_oss(const Config& config);
 nn::ModelSpec declare_gptj(const Config& config);

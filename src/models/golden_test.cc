@@ -42,6 +42,7 @@ constexpr std::string_view kCases[] = {
     "glm4_moe_lite",
     "gpt2",
     "gpt_bigcode",
+    "gpt_neo",
     "gpt_neox",
     "gpt_neox-serial",
     "gpt_oss",

@@ -63,6 +63,7 @@ constexpr std::array kFamilies = {
     Family{"gpt2", "GPT-2", declare_gpt2},
     Family{"gpt_bigcode", "GPT-BigCode, StarCoder 1, SantaCoder", declare_gpt_bigcode},
     Family{"gptj", "GPT-J", declare_gptj},
+    Family{"gpt_neo", "GPT-Neo", declare_gpt_neo},
     Family{"gpt_neox", "GPT-NeoX, Pythia", declare_gpt_neox},
     Family{"bloom", "Bloom", declare_bloom},
     Family{"llava", "LLaVA 1.5, Pixtral", declare_llava},

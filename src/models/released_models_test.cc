@@ -50,6 +50,7 @@ constexpr Released kModels[] = {
     {"stablelm_3b", 2795443200, R"({"model_type": "stablelm"})"},
     {"mpt_7b", 6649286656, R"({"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32,
         "vocab_size": 50432})"},
+    {"gpt_neo_1_3b", 1315575808, R"({"model_type": "gpt_neo"})"},
     {"gptj_6b", 6050882784, R"({"model_type": "gptj"})"},
     {"opt_125m", 125239296, R"({"model_type": "opt"})"},
     {"gpt2", 124439808, R"({"model_type": "gpt2"})"},

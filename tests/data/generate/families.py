@@ -55,19 +55,19 @@ def spread(name, shape, options):
     offset_norms, transposed = options.get("offset_norms", False), options.get("transposed", False)
     leaf = name.rsplit(".", 1)[-1]
     if leaf.endswith("bias") and "correction" not in leaf:
-        return 0.3, 0.0
+        return 0.3, 0
     if "correction" in leaf:
-        return 0.1, 0.0
+        return 0.1, 0
     if leaf == "sinks":
-        return 1.5, 0.0
+        return 1.5, 0
     if len(shape) == 1:
-        return 0.4, 0.0 if offset_norms else 1.0
+        return 0.4, 0 if offset_norms else 1
     if re.search(r"embed_tokens|wte|word_embeddings|embed_in", name):
-        return 0.9, 0.0
+        return 0.9, 0
     fan_in = shape[1] if transposed and len(shape) == 3 else shape[-1]
     gain = 3.4 if re.search(r"lm_head|embed_out", name) else 2.1
     gain *= options.get("wide", {}).get(leaf, 1.0)
-    return float(f"{gain / fan_in ** 0.5:.3g}"), 0.0
+    return float(f"{gain / fan_in ** 0.5:.3g}"), 0
 
 
 def compact(tensors):
@@ -151,6 +151,9 @@ def cases():
     c["granitemoeshared"] = ("GraniteMoeSharedForCausalLM", tf.GraniteMoeSharedConfig(
         **small, num_local_experts=4, num_experts_per_tok=2, shared_intermediate_size=10, embedding_multiplier=2.0, attention_multiplier=0.3,
         residual_multiplier=0.6, logits_scaling=1.5, attention_bias=True, rope_parameters=rope()), {})
+    c["gpt_neo"] = ("GPTNeoForCausalLM", tf.GPTNeoConfig(
+        hidden_size=16, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]], window_size=4, intermediate_size=20,
+        max_position_embeddings=32, **IDS), {})
     c["gpt_bigcode"] = ("GPTBigCodeForCausalLM", tf.GPTBigCodeConfig(n_embd=16, n_layer=2, n_head=4, n_positions=32, n_inner=20, **IDS), {})
     c["helium"] = ("HeliumForCausalLM", tf.HeliumConfig(**small, head_dim=4, attention_bias=True, mlp_bias=True, rope_parameters=rope(1e5)), {})
     c["hunyuan_v1_dense"] = ("HunYuanDenseV1ForCausalLM", tf.HunYuanDenseV1Config(
@@ -235,8 +238,8 @@ def make(out, name, cls_name, config, options):
     (to / "config.json").write_text(json.dumps(config, sort_keys=True) + "\n")
     case = {"family": config["model_type"], "class": cls_name, "transformers": tf.__version__, "dtype": "float32",
             "tolerance": {"logits_abs": float(f"{max(1e-4, 10 * noise):.1e}")}, "fp32_noise": float(f"{noise:.2e}")}
-    lines = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in compact(facts).items())
-    (to / "case.json").write_text(json.dumps(case)[:-1] + ',\n  "tensors": {\n' + lines + "\n  }}\n")
+    lines = ",\n".join(f"{json.dumps(k)}:{json.dumps(v, separators=(',', ':'))}" for k, v in compact(facts).items())
+    (to / "case.json").write_text(json.dumps(case)[:-1] + ',\n"tensors": {\n' + lines + "}}\n")
     save_file({"input_ids": ids, "logits": logits, "generated_ids": generated}, to / "expected.safetensors")
     for file in to.iterdir():
         file.chmod(0o644)
