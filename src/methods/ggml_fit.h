@@ -103,13 +103,14 @@ struct EvenCodes {
   float operator()(float x) const { return std::clamp(nearest(x), lowest, highest); }
   /// The code of the largest magnitude, which the extreme value gets.
   float extreme() const { return lowest; }
+  /// By how much candidates for it differ.
+  float step() const { return 0.1f; }
 };
 
 /// Finds d such that x is about d * code; `codes` turns x / d into a code.
 template <int N, typename Codes>
 float fit_scale(const float* x, const float* w, const Codes& codes) {
   constexpr int kCandidates = 20, kPasses = 3;
-  constexpr float kStep = 0.1f;
   const float extreme =
       *std::max_element(x, x + N, [](float a, float b) { return std::abs(a) < std::abs(b); });
   if (extreme == 0) return 0;
@@ -127,7 +128,7 @@ float fit_scale(const float* x, const float* w, const Codes& codes) {
     return true;
   };
   for (int i = 0; i < kCandidates; ++i) {
-    const float stretch = kStep * static_cast<float>(i - kCandidates / 2);
+    const float stretch = codes.step() * static_cast<float>(i - kCandidates / 2);
     improve((codes.extreme() - stretch) / extreme);
     improve((stretch - codes.extreme()) / extreme);  // the other sign: one code fewer, sometimes better
   }

@@ -18,6 +18,7 @@ struct NonLinearCodes {
     return kValues[index];
   }
   float extreme() const { return kValues[0]; }
+  float step() const { return 1.0f; }
 
   static std::uint8_t index_of(float value) {
     return static_cast<std::uint8_t>(std::lower_bound(kValues.begin(), kValues.end(), value) -
