@@ -71,8 +71,8 @@ class PixtralProcessor : public ImageProcessor {
                                   static_cast<double>(size.width) / most_.width);
     if (ratio > 1) size = {to_edge(std::floor(size.height / ratio)), to_edge(std::floor(size.width / ratio))};
     const Size unit = {patch_.height * merge_, patch_.width * merge_};
-    return {to_edge(((size.height - 1) / unit.height + 1.0) * unit.height),
-            to_edge(((size.width - 1) / unit.width + 1.0) * unit.width)};
+    return {to_edge(static_cast<double>((size.height - 1) / unit.height + 1) * unit.height),
+            to_edge(static_cast<double>((size.width - 1) / unit.width + 1) * unit.width)};
   }
 
   Options options_;

@@ -90,7 +90,7 @@ ScaleMin fit_scale_min(const float* x, const float* w, float largest, bool negat
     return true;
   };
   for (int i = 0; i < kCandidates; ++i)
-    improve((largest + kStep * static_cast<float>(i - kCandidates / 2)) / (high - low), -low);
+    improve((largest + kStep * static_cast<float>(i - (kCandidates / 2))) / (high - low), -low);
   for (int pass = 0; pass < kPasses && best.scale > 0; ++pass) {
     if (!improve(1 / best.scale, best.min)) break;
   }
@@ -128,7 +128,7 @@ float fit_scale(const float* x, const float* w, const Codes& codes) {
     return true;
   };
   for (int i = 0; i < kCandidates; ++i) {
-    const float stretch = codes.step() * static_cast<float>(i - kCandidates / 2);
+    const float stretch = codes.step() * static_cast<float>(i - (kCandidates / 2));
     improve((codes.extreme() - stretch) / extreme);
     improve((stretch - codes.extreme()) / extreme);  // the other sign: one code fewer, sometimes better
   }

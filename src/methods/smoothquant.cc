@@ -9,7 +9,7 @@
 namespace farthing::methods {
 namespace {
 
-constexpr float kSmallestScale = 1e-5f;
+constexpr float kSmallestSmoothing = 1e-5f;
 
 // max |w| of every column.
 std::vector<float> largest_weights(std::span<const Tensor> weights, std::size_t channels, ThreadPool& pool) {
@@ -36,11 +36,11 @@ float scale_of(float range, float weight, const SmoothQuantOptions& options) {
   constexpr auto round = scheme::round_to<kArithmetic>;
   if (range <= 0.0f) return 1.0f;
   if (options.log_equalization) return round(range / round(std::log2(round(2.0f + range))));
-  if (weight <= 0.0f) return std::max(range, kSmallestScale);
+  if (weight <= 0.0f) return std::max(range, kSmallestSmoothing);
   const auto strength = static_cast<float>(options.strength);
   const float activation = round(std::pow(range, round(strength)));
   const float divisor = round(std::pow(2.0f * weight, round(static_cast<float>(1.0 - options.strength))));
-  return std::max(round(activation / divisor), kSmallestScale);
+  return std::max(round(activation / divisor), kSmallestSmoothing);
 }
 
 }  // namespace

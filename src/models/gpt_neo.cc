@@ -35,7 +35,7 @@ std::vector<bool> local_layers(const Config& config, std::int64_t num_layers) {
   return local;
 }
 
-nn::BlockSpec layer(const Config& config, std::int64_t hidden_size) {
+nn::BlockSpec gpt_neo_layer(const Config& config, std::int64_t hidden_size) {
   const std::string_view heads_key = config.spelling({"num_heads", "num_attention_heads"});
   const std::int64_t num_heads = config.size(heads_key, 16);
   const HeadCounts heads = checked_heads(config, heads_key, hidden_size, {num_heads, num_heads, 0});
@@ -66,7 +66,7 @@ nn::BlockSpec layer(const Config& config, std::int64_t hidden_size) {
 nn::ModelSpec declare_gpt_neo(const Config& config) {
   const std::int64_t hidden_size = config.size("hidden_size", 2048);
   const std::int64_t num_layers = config.num_layers(config.spelling({"num_layers", "num_hidden_layers"}), 24);
-  std::vector<nn::BlockSpec> blocks(static_cast<std::size_t>(num_layers), layer(config, hidden_size));
+  std::vector<nn::BlockSpec> blocks(static_cast<std::size_t>(num_layers), gpt_neo_layer(config, hidden_size));
   const std::vector<bool> local = local_layers(config, num_layers);
   for (std::size_t i = 0; i < blocks.size(); ++i)
     if (local[i]) blocks[i].attention.sliding_window = config.size("window_size", 256);

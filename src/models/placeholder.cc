@@ -124,7 +124,7 @@ std::string PictureText::picture(const image::ImageLayout& layout) const {
     case Layout::kTiles:
       return tiles(layout, count / layout.num_tiles);
     case Layout::kCrops: {
-      const std::string one = framed(count / layout.num_tiles);
+      std::string one = framed(count / layout.num_tiles);
       if (layout.num_tiles == 1) return one;
       std::string text =
           "Here is the original image " + one + " and here are some crops to help you see better";

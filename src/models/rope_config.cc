@@ -18,7 +18,7 @@ bool is_nested(const Json& block) {
 Config scaling_block(const Config& config, const RopeDefaults& defaults, std::string_view layer_type) {
   if (!config.has("rope_parameters"))
     return defaults.scaled ? config.child("rope_scaling") : Config(Json::object(), config.origin());
-  const Config parameters = config.child("rope_parameters");
+  Config parameters = config.child("rope_parameters");
   if (!is_nested(parameters.json())) return parameters;
   parameters.require(parameters.has(layer_type), layer_type, "rope_parameters lacks a kind of layer");
   return parameters.child(layer_type);

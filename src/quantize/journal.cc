@@ -9,7 +9,7 @@ namespace {
 // Journals are written whole or not at all; one that cannot be read was damaged later, and so may be the
 // tensors beside it.
 Json read(const std::filesystem::path& file) {
-  const Json journal = Json::parse(read_text(file), nullptr, false);
+  Json journal = Json::parse(read_text(file), nullptr, false);
   FARTHING_REQUIRE(journal.is_object() && journal.contains("fingerprint") && journal.contains("blocks") &&
                        journal["blocks"].is_object(),
                    Code::kCorruptData, "the journal of an unfinished run is damaged",
@@ -19,8 +19,8 @@ Json read(const std::filesystem::path& file) {
 
 }  // namespace
 
-Journal::Journal(std::filesystem::path directory, std::string fingerprint)
-    : file_(std::move(directory) / "journal.json"), fingerprint_(std::move(fingerprint)) {
+Journal::Journal(const std::filesystem::path& directory, std::string fingerprint)
+    : file_(directory / "journal.json"), fingerprint_(std::move(fingerprint)) {
   if (!std::filesystem::exists(file_)) return;
   const Json journal = read(file_);
   FARTHING_REQUIRE(journal["fingerprint"] == fingerprint_, Code::kInvalidArgument,

@@ -15,7 +15,7 @@ class Journal {
   /// Opens `directory`/journal.json, or starts an empty one. `fingerprint` says what the run depends on:
   /// source, plan, calibration, version. Throws kInvalidArgument when the journal there belongs to another
   /// run, kCorruptData when it cannot be read.
-  Journal(std::filesystem::path directory, std::string fingerprint);
+  Journal(const std::filesystem::path& directory, std::string fingerprint);
 
   /// Whether block `name` is finished, and what was noted for it.
   const Json* find(const std::string& name) const;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kMeasuredRows = 64;
 
 // sum over rows of r H r^T: the energy of the outputs x r over the calibration inputs.
-double energy(const Tensor& rows, const Tensor& hessian, ThreadPool& pool) {
+double output_energy(const Tensor& rows, const Tensor& hessian, ThreadPool& pool) {
   const std::int64_t count = rows.dim(0), columns = rows.dim(1);
   Tensor product = Tensor::zeros(DType::kF32, {count, columns});  // becomes -rows H
   kernels::subtract_product(rows.data<float>(), columns, hessian.data<float>(), columns, count, columns,
@@ -44,8 +44,8 @@ double output_error(const Tensor& weight, const QuantizedMatrix& quantized, cons
     dequantizer.row(row, d);
     for (std::int64_t c = 0; c < columns; ++c) d[c] -= w[c];
   }
-  const double signal = energy(original, hessian, pool);
-  return signal > 0 ? std::sqrt(energy(difference, hessian, pool) / signal) : 0;
+  const double signal = output_energy(original, hessian, pool);
+  return signal > 0 ? std::sqrt(output_energy(difference, hessian, pool) / signal) : 0;
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ ModelPtr make_word_piece(const Json& description, ModelTables tables) {
 
 /// The type of a model; the oldest files leave it out, and what they hold tells.
 std::string model_type(const Json& description, const ModelTables& tables) {
-  const std::string type = field_or<std::string>(description, "type", "");
+  std::string type = field_or<std::string>(description, "type", "");
   if (!type.empty()) return type;
   if (!tables.scores.empty()) return "Unigram";
   if (tables.merges.size() > 0) return "BPE";

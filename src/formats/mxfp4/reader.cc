@@ -51,7 +51,7 @@ Shape Reader::shape_of(std::string_view module) const {
   const TensorInfo& scales = checkpoint_.at(name(module, kScales));
   require(blocks.dtype == DType::kU8 && blocks.shape.size() == 4 && blocks.shape[3] == kGroupBytes, blocks,
           "blocks of MXFP4 weights are not U8 [experts, rows, groups, 16]");
-  const Shape shape(blocks.shape.begin(), blocks.shape.end() - 1);
+  Shape shape(blocks.shape.begin(), blocks.shape.end() - 1);
   require(dtype_bits(scales.dtype) == 8 && scales.shape == shape, scales,
           "scales of MXFP4 weights are not one byte per group");
   return shape;

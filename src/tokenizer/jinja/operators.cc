@@ -432,14 +432,15 @@ const Value* find_key(const Dict& dict, const Value& key, Budget& budget) {
 
 Value make_dict(std::vector<std::pair<Value, Value>> entries, Budget& budget) {
   std::vector<std::pair<Value, Value>> kept;
-  for (auto& [key, value] : entries) {
+  for (auto& entry : entries) {
+    Value& key = entry.first;
     require_hashable(key);
     const auto old = std::find_if(kept.begin(), kept.end(),
-                                  [&](const auto& entry) { return equal(entry.first, key, budget); });
+                                  [&](const auto& other) { return equal(other.first, key, budget); });
     if (old != kept.end()) {
-      old->second = std::move(value);
+      old->second = std::move(entry.second);
     } else {
-      kept.emplace_back(std::move(key), std::move(value));
+      kept.push_back(std::move(entry));
     }
   }
   return Value::dict(std::move(kept));
