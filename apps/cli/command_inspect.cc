@@ -10,8 +10,8 @@
 #include "formats/weight_format.h"
 #include "models/closest_family.h"
 #include "models/model.h"
+#include "models/tokenizer_files.h"
 #include "report/table.h"
-#include "tokenizer/chat_template.h"
 
 namespace farthing::cli {
 namespace {
@@ -277,7 +277,7 @@ int inspect(App& app, const InspectOptions& options) {
   const Facts facts = gather(path);
   std::optional<std::string> chat_template;
   if (options.chat_template) {
-    const auto found = tokenizer::ChatTemplate::open(facts.checkpoint->directory());
+    const auto found = models::open_chat_template(path);
     FARTHING_REQUIRE(found, Code::kNotFound, "the model has no chat template",
                      {{"folder", facts.checkpoint->directory().string()}});
     chat_template = found->source();

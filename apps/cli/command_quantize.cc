@@ -1,34 +1,21 @@
 // farthing quantize: plan, calibrate, quantize block by block, write, check, report.
 #include <malloc.h>
 
-#include "base/file.h"
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/quantize_options.h"
 #include "formats/weight_format.h"
 #include "kernels/device.h"
 #include "models/prompt.h"
 #include "plan/footprint.h"
 #include "plan/quantize_plan.h"
 #include "quantize/pipeline.h"
-#include "report/html_report.h"
-#include "report/model_card.h"
 #include "report/quantize_report.h"
 
 namespace farthing::cli {
 namespace {
 
-struct QuantizeOptions {
-  std::string model;
-  std::filesystem::path output;
-  std::optional<std::filesystem::path> recipe;
-  plan::RecipeFlags flags;
-  std::optional<std::string> calibration, collator, question, system;
-  std::optional<std::int64_t> samples, sequence_length, seed;
-  std::string format;
-  std::optional<std::string> memory;
-  bool dry_run = false, strict = false, overwrite = false, resume = true, moe_calibrate_all = false;
-};
 
 // The family's declaration, or nothing for a model nobody declared: data-free methods need none.
 std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::string& method,
@@ -41,19 +28,6 @@ std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::str
         fmt::format("{}: every 2-D weight that is not an embedding is rounded to nearest", error.what()));
     return std::nullopt;
   }
-}
-
-calibrate::CalibrationOptions calibration_options(const QuantizeOptions& options,
-                                                  const plan::RecipeCalibration& recipe) {
-  calibrate::CalibrationOptions result;
-  result.spec = options.calibration.value_or(recipe.source.value_or(result.spec));
-  result.collator = options.collator.value_or(recipe.collator.value_or(result.collator));
-  result.system = options.system.value_or(recipe.system.value_or(""));
-  result.question = options.question.value_or(recipe.question.value_or(result.question));
-  result.num_samples = options.samples.value_or(recipe.samples.value_or(result.num_samples));
-  result.sequence_length = options.sequence_length.value_or(recipe.length.value_or(result.sequence_length));
-  result.seed = options.seed.value_or(recipe.seed.value_or(result.seed));
-  return result;
 }
 
 std::string plan_line(const plan::QuantizePlan& plan, const plan::Footprint& footprint) {
@@ -94,19 +68,6 @@ void require_memory(const QuantizeOptions& options, const plan::Footprint& footp
                    "use fewer or shorter samples (--samples, --sequence-length), or --method rtn");
 }
 
-// report.json, report.html and the model card, into the folder before it becomes visible.
-void write_reports(const plan::QuantizeResult& facts, const QuantizeOptions& options,
-                   const std::filesystem::path& source, const std::filesystem::path& folder) {
-  const report::ModelCardFacts card{
-      .base_model = options.model,
-      .license = report::license_of(source),
-      .command = fmt::format("farthing quantize {} -o {} --recipe recipe.yaml", options.model,
-                             options.output.filename().string())};
-  write_text_atomically(folder / "report.json", report::to_json(facts).dump(2) + "\n");
-  write_text_atomically(folder / "report.html", report::html_report(facts));
-  write_text_atomically(folder / "README.md", report::model_card(facts, card));
-}
-
 int run_quantize(App& app, QuantizeOptions& options) {
   kernels::parse_device(app.device());
   Reporter& reporter = app.reporter();
@@ -118,6 +79,7 @@ int run_quantize(App& app, QuantizeOptions& options) {
   // quarter of the peak. Fixing the size from which memory goes straight back keeps the peak at what the plan
   // says.
   ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
+  if (const auto* mixture = gguf_mixture(options)) return quantize_to_gguf(app, options, *mixture, source);
 
   std::optional<plan::Recipe> recipe;
   if (options.recipe) {
@@ -187,10 +149,13 @@ void add_quantize(App& app) {
           "farthing quantize ./llava -o ./llava-W4A16 --calibration ./photos --question \"What is this?\" "
           "--samples 64")
       .example("farthing quantize ./model -o ./out --recipe recipe.yaml --strict")
+      .example("farthing quantize ./Llama-3.2-1B -o llama-Q4_K_M.gguf --scheme Q4_K_M --calibration builtin")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
-      .option("-o,--output", "DIR", options->output, "where the new model goes")
+      .option("-o,--output", "DIR", options->output,
+              "where the new model goes; with .gguf at its end, that file")
       .group("what")
-      .option("--scheme", "NAME", flags.scheme, "W4A16 (default), W8A16, W4A16_ASYM, W3A16 ...")
+      .option("--scheme", "NAME", flags.scheme,
+              "W4A16 (default), W8A16, W4A16_ASYM, W3A16 ...; for llama.cpp Q4_K_M, Q8_0, IQ4_XS, F16 ...")
       .option(
           "--method", "NAME", flags.method,
           "auto (default): gptq for 2 to 4-bit integers of a known family, rtn for the rest; gptq; rtn; or "
@@ -218,7 +183,8 @@ void add_quantize(App& app) {
       .option("--sequential-targets", "NAME", flags.sequential_targets,
               "class after which inputs are taken anew: a layer class (default), a submodule class, Linear")
       .option("--format", "NAME", options->format,
-              fmt::format("{}; default: the first, or bitsandbytes for NF4, FP4 and LLM_INT8; gptq becomes "
+              fmt::format("{}, gguf; default: the first, bitsandbytes for NF4, FP4 and LLM_INT8, or gguf for "
+                          "llama.cpp's types; gptq becomes "
                           "gptq_v2 where weights are asymmetric",
                           fmt::join(formats::writer_names(), ", ")))
       .group("calibration")

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "models/tokenizer_files.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -66,10 +67,10 @@ void set_variable(TemplateInputs& inputs, const std::string& assignment) {
   inputs.variables[name] = parsed.is_discarded() ? Json(value) : parsed;
 }
 
-// The template of a folder, with the special tokens that its tokenizer names.
-std::optional<ChatTemplate> open_folder(const fs::path& directory, TemplateInputs& inputs) {
+// The template of a model, with the special tokens that its tokenizer names.
+std::optional<ChatTemplate> open_model_template(const fs::path& model, TemplateInputs& inputs) {
   try {
-    const auto tokenizer = tokenizer::Tokenizer::open(directory);
+    const auto tokenizer = models::open_tokenizer(model);
     for (const char* role : {"bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token",
                              "mask_token", "image_token", "audio_token", "video_token"}) {
       if (const auto token = tokenizer.special_token(role)) inputs.special_tokens[role] = *token;
@@ -77,7 +78,7 @@ std::optional<ChatTemplate> open_folder(const fs::path& directory, TemplateInput
   } catch (const Error& error) {
     if (error.code() != Code::kNotFound) throw;  // a folder with a template alone is enough
   }
-  return ChatTemplate::open(directory, inputs.tools.is_null() ? "default" : "tool_use");
+  return models::open_chat_template(model, inputs.tools.is_null() ? "default" : "tool_use");
 }
 
 int render(App& app, const TemplateOptions& options) {
@@ -95,7 +96,7 @@ int render(App& app, const TemplateOptions& options) {
   if (fs::is_regular_file(options.model) && fs::path(options.model).extension() == ".jinja") {
     chat_template.emplace(read_text(options.model), options.model);
   } else {
-    chat_template = open_folder(checkpoint::find_model(options.model), inputs);
+    chat_template = open_model_template(checkpoint::find_model(options.model), inputs);
     if (!chat_template)
       app.reporter().warn("the model has no chat template; this is the form that run and chat use");
   }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "models/tokenizer_files.h"
 #include "tokenizer/tokenizer.h"
 
 namespace farthing::cli {
@@ -77,9 +78,7 @@ int decode(App& app, const TokenizeOptions& options, const Tokenizer& tokenizer,
 }
 
 int tokenize(App& app, const TokenizeOptions& options) {
-  std::filesystem::path directory = checkpoint::find_model(options.model);
-  if (!std::filesystem::is_directory(directory)) directory = directory.parent_path();
-  const Tokenizer tokenizer = Tokenizer::open(directory);
+  const Tokenizer tokenizer = models::open_tokenizer(checkpoint::find_model(options.model));
   const std::string input = input_of(options);
   if (options.decode) return decode(app, options, tokenizer, input);
 

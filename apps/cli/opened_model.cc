@@ -5,17 +5,14 @@
 namespace farthing::cli {
 
 models::PromptProcessor OpenedModel::prompts() const {
-  return models::PromptProcessor::open(directory, std::make_shared<const nn::ModelSpec>(model.spec()));
+  return models::PromptProcessor::open(path, std::make_shared<const nn::ModelSpec>(model.spec()));
 }
 
 OpenedModel open_model(App& app, const std::string& argument, models::WeightForm form) {
   kernels::parse_device(app.device());
   const std::filesystem::path found = checkpoint::find_model(argument);
-  // What is not in a weight file itself lies beside it.
-  const std::filesystem::path directory =
-      std::filesystem::is_directory(found) ? found : std::filesystem::absolute(found).parent_path();
   const std::filesystem::path plain = std::filesystem::weakly_canonical(found);
-  return {.directory = directory,
+  return {.path = found,
           .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
           .model = models::Model::open(found, form)};
 }

@@ -11,8 +11,8 @@
 namespace farthing::cli {
 
 struct OpenedModel {
-  std::filesystem::path directory;
-  std::string name;  // last part of the path, for tables
+  std::filesystem::path path;  // a folder or a weight file
+  std::string name;            // last part of the path, for tables
   models::Model model;
 
   models::PromptProcessor prompts() const;

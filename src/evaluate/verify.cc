@@ -7,7 +7,7 @@
 #include "base/nearest_name.h"
 #include "formats/weight_format.h"
 #include "models/model.h"
-#include "tokenizer/tokenizer.h"
+#include "models/tokenizer_files.h"
 
 namespace farthing::evaluate {
 namespace {
@@ -129,7 +129,7 @@ class Verifier {
 
   void check_side_files(const Json& config) {
     try {
-      tokenizer::Tokenizer::open(directory_);
+      models::open_tokenizer(directory_);
     } catch (const Error& error) {
       add("tokenizer", error.what());
     }

@@ -1,5 +1,7 @@
 #include "models/prompt.h"
 
+#include "models/tokenizer_files.h"
+
 namespace farthing::models {
 namespace {
 
@@ -14,8 +16,12 @@ std::vector<std::int32_t> ids_in(const Json& config, const char* key) {
   return ids;
 }
 
-std::vector<std::int32_t> find_end_of_sequence(const std::filesystem::path& directory,
+// A GGUF file names its own; the files beside it may be another model's.
+std::vector<std::int32_t> find_end_of_sequence(const std::filesystem::path& model,
                                                const tokenizer::Tokenizer& tokenizer) {
+  const auto own = tokenizer.special_token_with_id("eos_token");
+  if (model.extension() == ".gguf" && own) return {own->id};
+  const std::filesystem::path directory = folder_of(model);
   for (const char* name : {"generation_config.json", "config.json"}) {
     if (!std::filesystem::exists(directory / name)) continue;
     const Json config = read_json(directory / name);
@@ -24,10 +30,7 @@ std::vector<std::int32_t> find_end_of_sequence(const std::filesystem::path& dire
       if (auto ids = ids_in(*text, "eos_token_id"); !ids.empty()) return ids;
     }
   }
-  if (const auto token = tokenizer.special_token("eos_token")) {
-    if (const auto id = tokenizer.token_id(*token)) return {*id};
-  }
-  return {};
+  return own ? std::vector{own->id} : std::vector<std::int32_t>{};
 }
 
 // The template's own idea of content: a list of parts, or a string in which placeholders stand for pictures.
@@ -76,19 +79,20 @@ Json picture_question(const std::string& question, const std::string& system) {
   return messages;
 }
 
-PromptProcessor PromptProcessor::open(const std::filesystem::path& directory,
+PromptProcessor PromptProcessor::open(const std::filesystem::path& model,
                                       std::shared_ptr<const nn::ModelSpec> spec) {
   PromptProcessor result;
   result.spec_ = std::move(spec);
-  result.tokenizer_ = std::make_shared<const tokenizer::Tokenizer>(tokenizer::Tokenizer::open(directory));
-  if (auto found = tokenizer::ChatTemplate::open(directory)) {
+  result.tokenizer_ = std::make_shared<const tokenizer::Tokenizer>(open_tokenizer(model));
+  if (auto found = open_chat_template(model)) {
     result.template_ = std::make_shared<const tokenizer::ChatTemplate>(std::move(*found));
   }
   if (result.spec_->vision) {
+    const std::filesystem::path directory = folder_of(model);
     result.images_ = image::ImageProcessor::open(directory);
     result.picture_text_ = PictureText(result.spec_, *result.tokenizer_, directory);
   }
-  result.end_of_sequence_ids_ = find_end_of_sequence(directory, *result.tokenizer_);
+  result.end_of_sequence_ids_ = find_end_of_sequence(model, *result.tokenizer_);
   return result;
 }
 

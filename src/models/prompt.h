@@ -28,9 +28,9 @@ Json picture_question(const std::string& question, const std::string& system = "
 
 class PromptProcessor {
  public:
-  /// Opens tokenizer, template and image processor of a model folder. Only the tokenizer must be there.
-  static PromptProcessor open(const std::filesystem::path& directory,
-                              std::shared_ptr<const nn::ModelSpec> spec);
+  /// Opens tokenizer, template and image processor of a model folder or weight file. Only the tokenizer must
+  /// be there.
+  static PromptProcessor open(const std::filesystem::path& model, std::shared_ptr<const nn::ModelSpec> spec);
 
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_template() const { return template_ != nullptr; }

@@ -8,6 +8,7 @@
 
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/decoder.h"
+#include "tokenizer/json_tables.h"
 #include "tokenizer/model.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/post_processor.h"
@@ -45,6 +46,9 @@ struct Tokenizer::Parts {
 
 /// Reads tokenizer.json. Throws kCorruptData or kUnsupported.
 Tokenizer::Parts read_tokenizer_json(const std::filesystem::path& file, const TokenizerConfig& config);
+
+/// The same from what was parsed or put together.
+Tokenizer::Parts make_json_parts(TokenizerJson json, const TokenizerConfig& config);
 
 /// Reads the tokenizer.model of SentencePiece, BPE or unigram. Throws kCorruptData or kUnsupported.
 Tokenizer::Parts read_sentencepiece_model(const std::filesystem::path& file, const TokenizerConfig& config);

@@ -1,4 +1,6 @@
 // The tokenizer.model of SentencePiece: a protocol buffer (sentencepiece_model.proto) with scored pieces.
+#include "tokenizer/sentencepiece_model.h"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -6,7 +8,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/parts.h"
 #include "tokenizer/protobuf_reader.h"
 #include "tokenizer/stage_description.h"
 #include "tokenizer/unigram.h"
@@ -14,26 +15,6 @@
 namespace farthing::tokenizer {
 
 namespace {
-
-enum class PieceType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-
-struct Piece {
-  std::string text;
-  float score = 0;
-  PieceType type = PieceType::kNormal;
-};
-
-constexpr std::int64_t kUnigram = 1;
-constexpr std::int64_t kBpe = 2;
-
-/// The fields of ModelProto that matter, with their defaults.
-struct SentencePieceModel {
-  std::vector<Piece> pieces;
-  std::int64_t model_type = kUnigram;
-  bool byte_fallback = false;
-  std::int64_t unk_id = 0, bos_id = 1, eos_id = 2, pad_id = -1;
-  SentencePieceNormalization normalization;
-};
 
 Piece read_piece(std::string_view message) {
   Piece piece;
@@ -76,10 +57,12 @@ void read_trainer(std::string_view message, SentencePieceModel& model) {
   }
 }
 
-void read_normalizer(std::string_view message, SentencePieceNormalization& normalization) {
+void read_normalizer(std::string_view message, SentencePieceModel& model) {
+  SentencePieceNormalization& normalization = model.normalization;
   for (ProtobufReader reader(message); reader.next();) {
     switch (reader.field()) {
       case 2:
+        model.charsmap = reader.bytes();
         normalization.charsmap = PrecompiledCharsmap(reader.bytes());
         break;
       case 3:
@@ -102,7 +85,7 @@ SentencePieceModel read_model(std::string_view message) {
   for (ProtobufReader reader(message); reader.next();) {
     if (reader.field() == 1) model.pieces.push_back(read_piece(reader.bytes()));
     if (reader.field() == 2) read_trainer(reader.bytes(), model);
-    if (reader.field() == 3) read_normalizer(reader.bytes(), model.normalization);
+    if (reader.field() == 3) read_normalizer(reader.bytes(), model);
   }
   FARTHING_REQUIRE(!model.pieces.empty(), Code::kCorruptData, "SentencePiece model without pieces");
   return model;
@@ -192,11 +175,20 @@ void add_special_pieces(const SentencePieceModel& model, Tokenizer::Parts& parts
 
 }  // namespace
 
+SentencePieceModel parse_sentencepiece_model(const std::filesystem::path& file) {
+  return read_model(read_text(file));
+}
+
 Tokenizer::Parts read_sentencepiece_model(const std::filesystem::path& file, const TokenizerConfig& config) {
-  SentencePieceModel model = read_model(read_text(file));
-  FARTHING_REQUIRE(model.model_type == kUnigram || model.model_type == kBpe, Code::kUnsupported,
-                   "SentencePiece model is neither BPE nor unigram", {{"model_type", model.model_type}});
-  const bool is_bpe = model.model_type == kBpe;
+  return make_sentencepiece_parts(parse_sentencepiece_model(file), config);
+}
+
+Tokenizer::Parts make_sentencepiece_parts(SentencePieceModel model, const TokenizerConfig& config) {
+  FARTHING_REQUIRE(
+      model.model_type == SentencePieceModel::kUnigram || model.model_type == SentencePieceModel::kBpe,
+      Code::kUnsupported, "SentencePiece model is neither BPE nor unigram",
+      {{"model_type", model.model_type}});
+  const bool is_bpe = model.model_type == SentencePieceModel::kBpe;
   const bool is_t5 = config.tokenizer_class == "T5Tokenizer";
 
   Tokenizer::Parts parts;

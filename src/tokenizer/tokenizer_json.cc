@@ -49,7 +49,10 @@ PreTokenizerPtr read_pre_tokenizer(const Json& description, const TokenizerConfi
 }  // namespace
 
 Tokenizer::Parts read_tokenizer_json(const std::filesystem::path& file, const TokenizerConfig& config) {
-  TokenizerJson json = parse_tokenizer_json(read_text(file), file.string());
+  return make_json_parts(parse_tokenizer_json(read_text(file), file.string()), config);
+}
+
+Tokenizer::Parts make_json_parts(TokenizerJson json, const TokenizerConfig& config) {
   const Json* model = find_field(json.tree, "model");
   if (model == nullptr) throw_bad_field(json.tree, "model", "an object");
 

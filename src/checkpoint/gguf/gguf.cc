@@ -265,6 +265,15 @@ Container read_header(std::span<const std::byte> bytes, const std::filesystem::p
   return HeaderReader(bytes, file.string(), false).read();
 }
 
+Json read_metadata(const std::filesystem::path& file) {
+  const MappedFile mapping(file);
+  FARTHING_REQUIRE(is_gguf(mapping.bytes()), Code::kCorruptData, "this is not a GGUF file",
+                   {{"file", file.string()}});
+  HeaderReader reader(mapping.bytes(), file.string(), true);
+  reader.read_metadata();
+  return reader.metadata();
+}
+
 std::map<std::string, std::string> read_tokenizer(const std::filesystem::path& file) {
   const MappedFile mapping(file);
   if (!is_gguf(mapping.bytes())) return {};

@@ -16,6 +16,9 @@ bool is_gguf(std::span<const std::byte> bytes);
 /// or tensor for contents that contradict each other, kUnsupported for other versions and architectures.
 Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file);
 
+/// All metadata, arrays included. Throws as read_header does, and kCorruptData when `file` is no GGUF.
+Json read_metadata(const std::filesystem::path& file);
+
 /// The tokenizer's files by name, as tokenizer_files() makes them; none when `file` is no GGUF.
 std::map<std::string, std::string> read_tokenizer(const std::filesystem::path& file);
 

@@ -21,6 +21,9 @@ constexpr Architecture kArchitectures[] = {
     {"qwen3", "qwen3", "Qwen3ForCausalLM", false},
 };
 
+// Models of other types that are llamas to llama.cpp.
+constexpr std::pair<std::string_view, std::string_view> kSameAs[] = {{"mistral", "llama"}};
+
 constexpr std::pair<std::string_view, std::string_view> kWhole[] = {
     {"token_embd.", "model.embed_tokens."}, {"output_norm.", "model.norm."}, {"output.", "lm_head."}};
 
@@ -116,6 +119,38 @@ std::optional<std::string> tensor_name(std::string_view name) {
       return fmt::format("model.layers.{}.{}{}", index, to, rest.substr(from.size()));
   }
   return std::string(name);
+}
+
+std::optional<std::string> stored_name(std::string_view name) {
+  for (const auto& [to, from] : kWhole) {
+    if (name.starts_with(from)) return fmt::format("{}{}", to, name.substr(from.size()));
+  }
+  constexpr std::string_view kLayers = "model.layers.";
+  const std::size_t dot = name.find('.', kLayers.size());
+  if (!name.starts_with(kLayers) || dot == std::string_view::npos) return std::nullopt;
+  const std::string_view index = name.substr(kLayers.size(), dot - kLayers.size());
+  const std::string_view rest = name.substr(dot + 1);
+  for (const auto& [to, from] : kOfBlock) {
+    if (rest.starts_with(from)) return fmt::format("blk.{}.{}{}", index, to, rest.substr(from.size()));
+  }
+  return std::nullopt;
+}
+
+std::optional<StoredArchitecture> stored_architecture(std::string_view model_type) {
+  for (const auto& [type, same] : kSameAs) {
+    if (type == model_type) model_type = same;
+  }
+  for (const Architecture& known : kArchitectures) {
+    if (known.model_type == model_type) return StoredArchitecture{known.name, known.interleaves_rows};
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string_view> stored_model_types() {
+  std::vector<std::string_view> types;
+  for (const Architecture& known : kArchitectures) types.push_back(known.model_type);
+  for (const auto& [type, same] : kSameAs) types.push_back(type);
+  return types;
 }
 
 std::int64_t interleaved_heads(const Json& metadata, std::string_view name) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 
@@ -12,6 +13,22 @@ namespace farthing::checkpoint::gguf {
 /// The Hugging Face name of a tensor, or nothing when the checkpoint has no such tensor ("rope_freqs.weight",
 /// which is computed). Names that are not known come back as they are.
 std::optional<std::string> tensor_name(std::string_view name);
+
+/// llama.cpp's name of a tensor that Hugging Face calls `name` ("model.layers.0.mlp.up_proj.weight"); nothing
+/// where it has none.
+std::optional<std::string> stored_name(std::string_view name);
+
+/// How llama.cpp knows the models of one model_type.
+struct StoredArchitecture {
+  std::string_view name;          // general.architecture
+  bool interleaves_rows = false;  // of query and key
+};
+
+/// Nothing for a model_type that cannot be written.
+std::optional<StoredArchitecture> stored_architecture(std::string_view model_type);
+
+/// The model_types that can be written.
+std::vector<std::string_view> stored_model_types();
 
 /// The number of heads whose rows llama.cpp interleaves in this tensor; 0 when it does not.
 std::int64_t interleaved_heads(const Json& metadata, std::string_view name);

@@ -1,0 +1,23 @@
+// Where the tokenizer and the chat template of a model are: in files of its folder, or inside its GGUF file.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace farthing::models {
+
+/// The folder in which the files beside the weights lie: `model` itself, or the folder of a weight file.
+std::filesystem::path folder_of(const std::filesystem::path& model);
+
+/// Opens the tokenizer of `model`, a folder or a weight file. A GGUF file speaks for itself where its
+/// vocabulary is known here, else the files beside it do. Throws what Tokenizer::open throws.
+tokenizer::Tokenizer open_tokenizer(const std::filesystem::path& model);
+
+/// Its chat template, from the same place; nothing when it has none.
+std::optional<tokenizer::ChatTemplate> open_chat_template(const std::filesystem::path& model,
+                                                          std::string_view name = "default");
+
+}  // namespace farthing::models

@@ -1,0 +1,26 @@
+// The metadata of a GGUF file: what llama.cpp needs to know of a model and its tokenizer.
+#pragma once
+
+#include <filesystem>
+
+#include "checkpoint/gguf/writer.h"
+#include "nn/declaration.h"
+#include "plan/quantize_plan.h"
+
+namespace farthing::plan {
+
+/// The keys of the model itself under `architecture` ("llama"). Notes what llama.cpp does otherwise in
+/// `deviations`. Throws kUnsupported for positions that it has no words for.
+checkpoint::gguf::Metadata model_metadata(const nn::ModelSpec& spec, std::string_view architecture,
+                                          const std::string& name, std::uint32_t file_type,
+                                          std::vector<Deviation>& deviations);
+
+/// The keys of the tokenizer and chat template in `directory`; of the ids of config.json only where there is
+/// no tokenizer, which is noted.
+checkpoint::gguf::Metadata tokenizer_metadata(const std::filesystem::path& directory, const Json& config,
+                                              std::int64_t vocab_size, std::vector<Deviation>& deviations);
+
+/// Factors of the frequencies where a scaling has one for each (Llama 3); else empty.
+std::vector<float> rope_factors(const nn::ModelSpec& spec);
+
+}  // namespace farthing::plan

@@ -1,0 +1,253 @@
+#include "quantize/gguf_export.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "base/directory.h"
+#include "base/error.h"
+#include "base/sha256.h"
+#include "base/system.h"
+#include "calibrate/importance_collector.h"
+#include "checkpoint/staging.h"
+#include "methods/ggml_blocks.h"
+#include "models/model.h"
+#include "nn/names.h"
+#include "quantize/calibrated_model.h"
+#include "scheme/quantizer.h"
+
+namespace farthing::quantize {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Where the file grows, and how it gets its name: alone, or in a folder of its own.
+class Target {
+ public:
+  Target(const plan::GgufPlan& plan, const GgufExportOptions& options) : final_(options.output) {
+    if (final_.extension() == ".gguf") {
+      FARTHING_REQUIRE(options.overwrite || !path_exists(final_), Code::kInvalidArgument,
+                       "output file exists", {{"output", final_.string()}},
+                       "choose another name, or add --overwrite to replace it");
+      if (final_.has_parent_path()) create_folders(final_.parent_path());
+      file_ = final_;
+      file_ += ".partial";
+      return;
+    }
+    staged_.emplace(final_, checkpoint::StagingOptions{.overwrite = options.overwrite});
+    file_ = staged_->path() / fmt::format("{}-{}.gguf", plan.model_name, plan.scheme_name);
+  }
+
+  const fs::path& file() const { return file_; }
+  const fs::path& final_path() const { return staged_ ? staged_->final_path() : final_; }
+  std::optional<fs::path> folder() const { return staged_ ? std::optional(staged_->path()) : std::nullopt; }
+
+  void commit() {
+    if (staged_) return staged_->commit();
+    rename_path(file_, final_);
+    sync_directory(final_.has_parent_path() ? final_.parent_path() : ".");
+  }
+
+ private:
+  fs::path final_, file_;
+  std::optional<checkpoint::StagedDirectory> staged_;
+};
+
+// Row 2j + t of a head is its row j + t * half: halves that rotate against each other become neighbours.
+std::vector<std::int64_t> interleaved_order(std::int64_t rows, std::int64_t heads) {
+  std::vector<std::int64_t> order;
+  const std::int64_t per_head = heads > 0 ? rows / heads : 0, half = per_head / 2;
+  for (std::int64_t row = 0; heads > 0 && row < rows; ++row) {
+    const std::int64_t within = row % per_head;
+    order.push_back(row - within + within % 2 * half + within / 2);
+  }
+  return order;
+}
+
+Tensor reorder_rows(const Tensor& tensor, const std::vector<std::int64_t>& order) {
+  if (order.empty()) return tensor;
+  Tensor result = Tensor::empty(tensor.dtype(), tensor.shape());
+  const std::size_t row_bytes = tensor.num_bytes() / order.size();
+  for (std::size_t row = 0; row < order.size(); ++row) {
+    std::memcpy(result.mutable_bytes().data() + row * row_bytes,
+                tensor.bytes().data() + static_cast<std::size_t>(order[row]) * row_bytes, row_bytes);
+  }
+  return result;
+}
+
+class Export {
+ public:
+  Export(const plan::GgufPlan& plan, const std::shared_ptr<const checkpoint::Checkpoint>& source,
+         const calibrate::CalibrationSet* calibration, const GgufExportOptions& options, ThreadPool& pool,
+         Reporter& reporter, const CancelToken& cancel)
+      : plan_(plan),
+        checkpoint_(source),
+        weights_(source, plan.spec),
+        calibration_(calibration),
+        options_(options),
+        pool_(pool),
+        reporter_(reporter),
+        cancel_(cancel),
+        target_(plan, options) {}
+
+  plan::QuantizeResult run() {
+    const auto start = Clock::now();
+    if (plan_.needs_calibration) calibrate();
+    std::vector<checkpoint::gguf::PlannedTensor> planned;
+    for (const plan::GgufTensor& tensor : plan_.tensors)
+      planned.push_back({tensor.name, tensor.type, tensor.shape});
+    checkpoint::gguf::Writer writer(target_.file(), plan_.metadata, std::move(planned));
+    for (std::size_t i = 0; i < plan_.tensors.size(); ++i) {
+      cancel_.check();
+      write(plan_.tensors[i], writer);
+      report_progress(i + 1);
+    }
+    writer.finish();
+    plan::QuantizeResult result = describe();
+    result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (const auto folder = target_.folder(); folder && options_.add_reports)
+      options_.add_reports(result, *folder);
+    target_.commit();
+    return result;
+  }
+
+ private:
+  // The samples go through the unchanged model, as llama.cpp collects its matrix.
+  void calibrate() {
+    FARTHING_CHECK(calibration_ != nullptr);
+    CalibratedModel model(plan_.spec, checkpoint_, *calibration_, pool_, reporter_, cancel_);
+    calibrate::Listener* const listener = &importance_;
+    const nn::DecoderSpec& decoder = plan_.spec.decoder;
+    const auto num_blocks = static_cast<std::int64_t>(decoder.blocks.size());
+    for (std::int64_t i = 0; i <= num_blocks; ++i) {
+      const bool is_head = i == num_blocks;
+      cancel_.check();
+      model.enter({.index = is_head ? -1 : i,
+                   .path = is_head ? "outside" : nn::join(nn::join(decoder.path, decoder.layers), i)});
+      model.run_samples({&listener, 1});
+      model.leave(false);
+      reporter_.progress({.stage = "calibrate",
+                          .fraction = static_cast<double>(i + 1) / static_cast<double>(num_blocks + 1),
+                          .done = i + 1,
+                          .total = num_blocks + 1,
+                          .detail = "importance of columns"});
+    }
+  }
+
+  Tensor values_of(const plan::GgufTensor& tensor) const {
+    if (tensor.source.empty())
+      return Tensor::of<float>(tensor.shape, std::span<const float>(tensor.computed));
+    if (tensor.module.empty()) return weights_.tensor(tensor.source);
+    std::variant<Tensor, QuantizedMatrix> weight = weights_.linear_weight(tensor.module);
+    if (const Tensor* plain = std::get_if<Tensor>(&weight)) return *plain;
+    const QuantizedMatrix& quantized = std::get<QuantizedMatrix>(weight);
+    return scheme::dequantize(quantized, pool_, quantized.rounding);
+  }
+
+  void write(const plan::GgufTensor& tensor, checkpoint::gguf::Writer& writer) {
+    const auto start = Clock::now();
+    const Tensor values = values_of(tensor);
+    const std::vector<std::int64_t> order = interleaved_order(values.dim(0), tensor.interleaved_heads);
+    const checkpoint::gguf::BlockType* type = checkpoint::gguf::find_block_type(tensor.type);
+    if (type == nullptr) {
+      writer.write(tensor.name, reorder_rows(as_plain(values, tensor), order).bytes());
+      return;
+    }
+    const std::vector<float> importance =
+        tensor.reader.empty() ? std::vector<float>() : importance_.importance(tensor.reader);
+    try {
+      const Tensor blocks = methods::encode_blocks(*type, values, importance, order, pool_);
+      writer.write(tensor.name, blocks.bytes());
+      note(tensor, methods::measure_blocks(*type, values, blocks, importance, order, pool_), start);
+    } catch (const Error& error) {
+      if (error.code() != Code::kNumeric) throw;
+      throw Error(Code::kCorruptData, error.message(), {{"tensor", tensor.source}},
+                  "the checkpoint itself is damaged there; fetch it again");
+    }
+    if (plan_.needs_calibration && importance.empty() && !tensor.reader.empty())
+      deviations_.push_back({tensor.source, "no calibration token reached it, so its columns count alike"});
+    weights_.release(tensor.source);
+  }
+
+  static Tensor as_plain(const Tensor& values, const plan::GgufTensor& tensor) {
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      if (checkpoint::gguf::plain_type(dtype) != tensor.type) continue;
+      return values.dtype() == dtype ? values : from_float32(to_float32(values), dtype);
+    }
+    FARTHING_CHECK(false, "{}", tensor.type);
+  }
+
+  void note(const plan::GgufTensor& tensor, const methods::BlockError& error, Clock::time_point start) {
+    const double relative = error.energy > 0 ? std::sqrt(error.error / error.energy) : 0;
+    layers_.push_back({.name = tensor.module.empty() ? tensor.source : tensor.module,
+                       .method = method(),
+                       .scheme = std::string(checkpoint::gguf::type_name(tensor.type)),
+                       .mse = error.error / static_cast<double>(std::max<std::int64_t>(error.count, 1)),
+                       .relative_error = relative,
+                       .sqnr_db = relative > 0 ? -20 * std::log10(relative) : 300,
+                       .seconds = std::chrono::duration<double>(Clock::now() - start).count()});
+    reporter_.finished(fmt::format("{}  {}  err {:.4f}  sqnr {:.1f} dB", tensor.name, layers_.back().scheme,
+                                   relative, layers_.back().sqnr_db));
+  }
+
+  std::string method() const { return plan_.needs_calibration ? "imatrix" : "rtn"; }
+
+  void report_progress(std::size_t done) {
+    reporter_.progress({.stage = "quantize",
+                        .fraction = static_cast<double>(done) / static_cast<double>(plan_.tensors.size()),
+                        .done = static_cast<std::int64_t>(done),
+                        .total = static_cast<std::int64_t>(plan_.tensors.size()),
+                        .detail = plan_.tensors[done - 1].name});
+  }
+
+  plan::QuantizeResult describe() const {
+    plan::QuantizeResult result{.model = plan_.model_name,
+                                .scheme = plan_.scheme_name,
+                                .method = method(),
+                                .format = "gguf",
+                                .bits_per_weight = plan_.bits_per_weight,
+                                .bytes_in = plan_.bytes_in,
+                                .bytes_out = plan_.bytes_out,
+                                .peak_host_bytes = peak_resident_bytes(),
+                                .layers = layers_,
+                                .ignored = plan_.ignored};
+    if (calibration_ != nullptr && plan_.needs_calibration) {
+      result.calibration_samples = calibration_->ledger.samples;
+      result.calibration_tokens = calibration_->ledger.tokens;
+      result.calibration = calibration_->ledger.to_json();
+    }
+    for (const auto* list : {&plan_.deviations, &deviations_}) {
+      for (const plan::Deviation& deviation : *list)
+        result.deviations.emplace_back(deviation.module, deviation.what);
+    }
+    result.output = target_.final_path().string();
+    result.sha256 = sha256_of_file(target_.file());
+    return result;
+  }
+
+  const plan::GgufPlan& plan_;
+  std::shared_ptr<const checkpoint::Checkpoint> checkpoint_;
+  models::CheckpointSource weights_;
+  const calibrate::CalibrationSet* calibration_;
+  const GgufExportOptions& options_;
+  ThreadPool& pool_;
+  Reporter& reporter_;
+  const CancelToken& cancel_;
+  Target target_;
+  calibrate::ImportanceCollector importance_;
+  std::vector<plan::LayerResult> layers_;
+  std::vector<plan::Deviation> deviations_;
+};
+
+}  // namespace
+
+plan::QuantizeResult export_gguf(const plan::GgufPlan& plan,
+                                 const std::shared_ptr<const checkpoint::Checkpoint>& source,
+                                 const calibrate::CalibrationSet* calibration,
+                                 const GgufExportOptions& options, ThreadPool& pool, Reporter& reporter,
+                                 const CancelToken& cancel) {
+  return Export(plan, source, calibration, options, pool, reporter, cancel).run();
+}
+
+}  // namespace farthing::quantize

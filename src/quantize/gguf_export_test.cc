@@ -1,0 +1,159 @@
+#include "quantize/gguf_export.h"
+
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "checkpoint/gguf/gguf.h"
+#include "checkpoint/test_files.h"
+#include "models/model.h"
+#include "models/prompt.h"
+#include "models/tokenizer_files.h"
+#include "scheme/quantizer.h"
+
+namespace farthing::quantize {
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::Checkpoint;
+using testing::HasSubstr;
+
+const fs::path kSource = FARTHING_SOURCE_DIR;
+const fs::path kDemo = kSource / "models" / "tiny-llava-21m";
+
+class GgufExport : public testing::Test {
+ protected:
+  plan::QuantizeResult write(const fs::path& model, const std::string& scheme, const fs::path& output,
+                             const calibrate::CalibrationSet* calibration = nullptr,
+                             std::vector<std::string> ignore = {}) {
+    const auto source = std::make_shared<const Checkpoint>(Checkpoint::open(model));
+    const Json config = source->config();
+    const nn::ModelSpec spec = models::declare(models::Config(config));
+    const plan::GgufPlan plan = plan::make_gguf_plan(*source, config, spec,
+                                                     {.mixture = formats::gguf::find_mixture(scheme),
+                                                      .model_name = "model",
+                                                      .ignore = std::move(ignore),
+                                                      .weigh_columns = calibration != nullptr});
+    Reporter silent;
+    return export_gguf(plan, source, calibration, {.output = output, .overwrite = true}, pool_, silent,
+                       CancelToken());
+  }
+
+  // Largest difference between the tensors of two checkpoints of one text model.
+  static double distance(const fs::path& a, const fs::path& b) {
+    const Checkpoint first = Checkpoint::open(a), second = Checkpoint::open(b);
+    EXPECT_EQ(first.tensors().size(), second.tensors().size());
+    double largest = 0;
+    for (const checkpoint::TensorInfo& info : first.tensors()) {
+      const Tensor x = to_float32(first.read(info.name)), y = to_float32(second.read(info.name));
+      EXPECT_EQ(x.shape(), y.shape()) << info.name;
+      for (std::int64_t i = 0; i < x.numel(); ++i)
+        largest = std::max(largest, std::abs(double{x.data<float>()[i]} - y.data<float>()[i]));
+    }
+    return largest;
+  }
+
+  checkpoint::TemporaryFolder folder_;
+  ThreadPool pool_{2};
+};
+
+TEST_F(GgufExport, PlainTypesKeepEveryValue) {
+  for (const char* family : {"llama", "qwen3"}) {
+    SCOPED_TRACE(family);
+    const fs::path model = kSource / "tests/data/families" / family;
+    const plan::QuantizeResult result = write(model, "F32", folder_ / "x.gguf");
+    EXPECT_EQ(distance(model, folder_ / "x.gguf"), 0);
+    EXPECT_EQ(result.format, "gguf");
+    EXPECT_FALSE(fs::exists(folder_ / "x.gguf.partial"));
+    const models::Model again = models::Model::open(folder_ / "x.gguf");
+    EXPECT_EQ(again.spec().decoder.blocks.size(), 2u);
+  }
+}
+
+TEST_F(GgufExport, ErrorsFallWithBitsAndAreReported) {
+  const fs::path model = kSource / "tests/data/families/llama";
+  double before = 1e9;
+  for (const char* scheme : {"Q4_0", "Q5_1", "Q8_0"}) {
+    const plan::QuantizeResult result = write(model, scheme, folder_ / "x.gguf");
+    ASSERT_FALSE(result.layers.empty());
+    double worst = 0;
+    for (const plan::LayerResult& layer : result.layers) worst = std::max(worst, layer.relative_error);
+    EXPECT_LT(worst, before) << scheme;
+    EXPECT_GT(worst, 0);
+    before = worst;
+  }
+}
+
+// The text part of a model with pictures: its tokenizer and template travel inside the file.
+TEST_F(GgufExport, TheFileSpeaksForItself) {
+  const plan::QuantizeResult result = write(kDemo, "Q4_K_M", folder_ / "out");
+  const fs::path file = folder_ / "out" / "model-Q4_K_M.gguf";
+  ASSERT_TRUE(fs::exists(file));
+  EXPECT_TRUE(std::ranges::any_of(result.deviations, [](const auto& deviation) {
+    return deviation.second.find("picture") != std::string::npos;
+  }));
+  const models::Model model = models::Model::open(folder_ / "out");
+  const auto prompts =
+      models::PromptProcessor::open(folder_ / "out", std::make_shared<const nn::ModelSpec>(model.spec()));
+  const tokenizer::Tokenizer original = models::open_tokenizer(kDemo);
+  EXPECT_EQ(prompts.tokenizer().encode("What animal is this?"), original.encode("What animal is this?"));
+  EXPECT_TRUE(prompts.has_template());
+  EXPECT_EQ(models::open_chat_template(file)->source(), models::open_chat_template(kDemo)->source());
+}
+
+TEST_F(GgufExport, IgnoredModulesStayPlain) {
+  const plan::QuantizeResult result =
+      write(kSource / "tests/data/families/llama", "Q8_0", folder_ / "x.gguf", nullptr, {"re:.*down_proj"});
+  EXPECT_EQ(result.ignored.size(), 2u);
+  const Checkpoint checkpoint = Checkpoint::open(folder_ / "x.gguf");
+  EXPECT_EQ(checkpoint.at("model.layers.0.mlp.down_proj.weight").dtype, DType::kF16);
+}
+
+TEST_F(GgufExport, OtherFamiliesAndExistingFilesAreRefused) {
+  const auto problem = [&](const fs::path& model) {
+    try {
+      write(model, "Q8_0", folder_ / "x.gguf");
+      return std::string();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  EXPECT_THAT(problem(kSource / "tests/data/families/mpt"), HasSubstr("model_type=mpt"));
+  EXPECT_FALSE(fs::exists(folder_ / "x.gguf"));
+}
+
+// Files that the gguf package wrote: the same tensors under the same names, byte for byte, and the same
+// facts.
+TEST_F(GgufExport, DataFreeTypesAreThePeersFiles) {
+  const char* fixtures = std::getenv("FARTHING_FIXTURES");
+  if (fixtures == nullptr) GTEST_SKIP() << "FARTHING_FIXTURES is not set";
+  const fs::path quantized = fs::path(fixtures) / "fixtures/quantized";
+  for (const std::string name : {"f16", "q4_0", "q4_1", "q5_1", "q8_0"}) {
+    SCOPED_TRACE(name);
+    write(quantized / "base-mini", name, folder_ / "x.gguf");
+    const fs::path theirs = quantized / ("gguf-" + name) / "model.gguf";
+    const Checkpoint peer = Checkpoint::open(theirs), own = Checkpoint::open(folder_ / "x.gguf");
+    const std::string peer_bytes = read_text(theirs), own_bytes = read_text(folder_ / "x.gguf");
+    ASSERT_EQ(peer.tensors().size(), own.tensors().size());
+    for (const checkpoint::TensorInfo& info : peer.tensors()) {
+      const checkpoint::TensorInfo& mine = own.at(info.name);
+      EXPECT_EQ(mine.shape, info.shape);
+      ASSERT_EQ(mine.block_type, info.block_type) << info.name;
+      ASSERT_EQ(mine.stored_bytes, info.stored_bytes) << info.name;
+      EXPECT_TRUE(std::string_view(peer_bytes).substr(info.offset, info.stored_bytes) ==
+                  std::string_view(own_bytes).substr(mine.offset, mine.stored_bytes))
+          << info.name;
+    }
+    const Json facts = checkpoint::gguf::read_metadata(folder_ / "x.gguf");
+    for (const auto& [key, value] : checkpoint::gguf::read_metadata(theirs).items()) {
+      if (key == "general.name" || value.is_array() || key == "tokenizer.ggml.model") continue;
+      EXPECT_EQ(facts.value(key, Json()), value) << key;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace farthing::quantize

@@ -1,0 +1,91 @@
+// A tokenizer written as llama.cpp's arrays and read again gives the same ids.
+#include "tokenizer/ggml_vocabulary.h"
+
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace farthing::tokenizer {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kDemo = fs::path(FARTHING_SOURCE_DIR) / "models" / "tiny-llava-21m";
+
+void expect_same_ids(const Tokenizer& a, const Tokenizer& b, const std::string& text) {
+  EXPECT_EQ(a.encode(text), b.encode(text)) << text.substr(0, 200);
+  const auto ids = a.encode(text);
+  EXPECT_EQ(a.decode(ids), b.decode(ids)) << text.substr(0, 200);
+}
+
+const char* const kTexts[] = {"Hello world", "What animal is this?\n\nA kitten, 2024!", "",
+                              " leading  spaces ",
+                              "caf\xC3\xA9 na\xC3\xAFve \xE6\x97\xA5\xE6\x9C\xAC 12345 don't"};
+
+TEST(GgmlVocabulary, TheDemoComesBack) {
+  const Tokenizer original = Tokenizer::open(kDemo);
+  const GgmlVocabulary vocabulary = read_ggml_vocabulary(kDemo, original.vocab_size() + 3);
+  EXPECT_EQ(vocabulary.tokens.size(), static_cast<std::size_t>(original.vocab_size() + 3));
+  EXPECT_EQ(vocabulary.types.back(), 5);
+  const Tokenizer back = make_tokenizer(vocabulary);
+  for (const char* text : kTexts) expect_same_ids(original, back, text);
+  EXPECT_EQ(original.special_token("eos_token"), back.special_token("eos_token"));
+}
+
+TEST(GgmlVocabulary, ArraysThatDoNotFitAreRefused) {
+  const auto problem = [](auto change) {
+    GgmlVocabulary vocabulary = {
+        .model = "llama", .tokens = {"<unk>", "a"}, .scores = {0, 0}, .types = {2, 1}};
+    change(vocabulary);
+    try {
+      make_tokenizer(vocabulary);
+      return std::string();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  using testing::HasSubstr;
+  EXPECT_EQ(problem([](GgmlVocabulary&) {}), "");
+  EXPECT_THAT(problem([](GgmlVocabulary& v) { v.tokens.clear(); }), HasSubstr("no tokens"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) { v.scores.pop_back(); }), HasSubstr("scores"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) { v.types.push_back(1); }), HasSubstr("types"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) { v.roles["bos_token"] = 7; }), HasSubstr("bos_token"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) { v.model = "rwkv"; }), HasSubstr("kind"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) { v.scores[0] = std::nanf(""); }), HasSubstr("finite"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) {
+                v.model = "gpt2";
+                v.pre = "unheard-of";
+              }),
+              HasSubstr("pre-tokenizer"));
+  EXPECT_THAT(problem([](GgmlVocabulary& v) {
+                v.model = "gpt2";
+                v.merges = {"no space?"};
+              }),
+              testing::Not(testing::IsEmpty()));
+}
+
+// Real tokenizers of each kind, over their own test inputs.
+TEST(GgmlVocabulary, RealTokenizersComeBack) {
+  const char* fixtures = std::getenv("FARTHING_FIXTURES");
+  if (fixtures == nullptr) GTEST_SKIP() << "FARTHING_FIXTURES is not set";
+  const fs::path folder = fs::path(fixtures) / "tokenizers";
+  const std::string mixed = read_text(folder / "mixed_input.txt");
+  for (const char* name : {"llama2", "llama3", "qwen3", "smollm2", "gpt2", "opt"}) {
+    SCOPED_TRACE(name);
+    const Tokenizer original = Tokenizer::open(folder / name);
+    const Tokenizer back = make_tokenizer(read_ggml_vocabulary(folder / name, 0));
+    for (const char* text : kTexts) expect_same_ids(original, back, text);
+    for (std::size_t begin = 0; begin < mixed.size();) {
+      const std::size_t end = std::min(mixed.find('\n', begin), mixed.size());
+      expect_same_ids(original, back, mixed.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace farthing::tokenizer
