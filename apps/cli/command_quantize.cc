@@ -11,6 +11,7 @@
 #include "plan/footprint.h"
 #include "plan/quantize_plan.h"
 #include "quantize/pipeline.h"
+#include "quantize/several_formats.h"
 #include "report/quantize_report.h"
 
 namespace farthing::cli {
@@ -68,6 +69,24 @@ void require_memory(const QuantizeOptions& options, const plan::Footprint& footp
                    "use fewer or shorter samples (--samples, --sequence-length), or --method rtn");
 }
 
+// The finished run and the further formats that were made of it.
+void write_result(App& app, const plan::QuantizeResult& result,
+                  std::span<const quantize::FurtherFormat> further) {
+  if (!app.json()) {
+    app.write(report::summary(result));
+    for (const quantize::FurtherFormat& format : further)
+      app.write(fmt::format("also as {} in {}\n", format.format, format.output.string()));
+    return;
+  }
+  Json document = report::to_json(result);
+  document["formats"] = Json::array({{{"format", result.format}, {"output", result.output}}});
+  for (const quantize::FurtherFormat& format : further)
+    document["formats"].push_back({{"format", format.result.to},
+                                   {"output", format.output.string()},
+                                   {"bytes_out", format.result.bytes_out}});
+  app.write_json(document);
+}
+
 int run_quantize(App& app, QuantizeOptions& options) {
   kernels::parse_device(app.device());
   Reporter& reporter = app.reporter();
@@ -81,6 +100,14 @@ int run_quantize(App& app, QuantizeOptions& options) {
   ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
   if (const auto* mixture = gguf_mixture(options)) return quantize_to_gguf(app, options, *mixture, source);
 
+  // Each of several formats gets a folder of its own inside the output.
+  const std::vector<std::string> formats = options.format.find(',') != std::string::npos
+                                               ? quantize::split_formats(options.format)
+                                               : std::vector<std::string>{options.format};
+  options.format = formats.front();
+  const std::filesystem::path root = options.output;
+  if (formats.size() > 1 && !root.empty()) options.output = root / formats.front();
+
   std::optional<plan::Recipe> recipe;
   if (options.recipe) {
     recipe = plan::read_recipe(*options.recipe);
@@ -93,6 +120,8 @@ int run_quantize(App& app, QuantizeOptions& options) {
   const std::string name = std::filesystem::weakly_canonical(directory).filename().string();
   const plan::QuantizePlan plan = plan::make_plan(*source, config, std::move(spec), std::move(*recipe),
                                                   {.format = options.format, .model_name = name});
+
+  quantize::require_formats_hold(plan, std::span(formats).subspan(1));
 
   std::optional<calibrate::CalibrationSet> calibration;
   if (plan.needs_calibration) {
@@ -130,10 +159,11 @@ int run_quantize(App& app, QuantizeOptions& options) {
                            write_reports(facts, options, directory, folder);
                          }},
                     app.threads(), reporter, app.cancel());
-  if (app.json())
-    app.write_json(report::to_json(result));
-  else
-    app.write(report::summary(result));
+  std::vector<quantize::FurtherFormat> further;
+  if (formats.size() > 1)
+    further = quantize::write_further_formats(root, formats, plan.spec, options.overwrite, app.threads(),
+                                              reporter, app.cancel());
+  write_result(app, result, further);
   return options.strict && !result.deviations.empty() ? kDoneWithDeviations : kDone;
 }
 
@@ -183,7 +213,8 @@ void add_quantize(App& app) {
       .option("--sequential-targets", "NAME", flags.sequential_targets,
               "class after which inputs are taken anew: a layer class (default), a submodule class, Linear")
       .option("--format", "NAME", options->format,
-              fmt::format("{}, gguf; default: the first, bitsandbytes for NF4, FP4 and LLM_INT8, or gguf for "
+              fmt::format("{}, gguf, or several with commas between; default: the first, bitsandbytes for "
+                          "NF4, FP4 and LLM_INT8, or gguf for "
                           "llama.cpp's types; gptq becomes "
                           "gptq_v2 where weights are asymmetric",
                           fmt::join(formats::writer_names(), ", ")))

@@ -25,8 +25,9 @@ void write_reports(const plan::QuantizeResult& facts, const QuantizeOptions& opt
   const report::ModelCardFacts card{
       .base_model = options.model,
       .license = report::license_of(source),
-      .command = fmt::format("farthing quantize {} -o {} --recipe recipe.yaml", options.model,
-                             options.output.filename().string())};
+      .command =
+          fmt::format("farthing quantize {} -o {} {}", options.model, options.output.filename().string(),
+                      facts.format == "gguf" ? "--scheme " + facts.scheme : "--recipe recipe.yaml")};
   write_text_atomically(folder / "report.json", report::to_json(facts).dump(2) + "\n");
   write_text_atomically(folder / "report.html", report::html_report(facts));
   write_text_atomically(folder / "README.md", report::model_card(facts, card));

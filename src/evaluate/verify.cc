@@ -1,10 +1,11 @@
 #include "evaluate/verify.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
+#include "checkpoint/gguf/gguf.h"
+#include "evaluate/consumer_profile.h"
 #include "formats/weight_format.h"
 #include "models/model.h"
 #include "models/tokenizer_files.h"
@@ -14,44 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What one consumer accepts. Facts: formats-and-algorithms A1.12, A2, A3, A4 and the consumers' own loaders.
-struct Profile {
-  std::string_view name;
-  std::vector<std::string_view> methods;  // quant_method values it loads ("none": dense)
-  std::vector<int> packed_bits;           // widths of packed integer weights; empty: any
-  std::vector<std::int64_t> group_sizes;  // -1: a scale per channel; empty: any
-  std::int64_t rows_multiple = 1;         // kernels' tiles: out_features ...
-  std::int64_t columns_multiple = 1;      // ... and in_features
-  bool needs_format_metadata = false;     // __metadata__ {"format": "pt"}
-};
-
-const std::array<Profile, 6>& profiles() {
-  static const std::array<Profile, 6> kProfiles = {
-      Profile{"vllm",
-              {"compressed-tensors", "awq", "gptq", "bitsandbytes", "fp8", "none"},
-              {4, 8},
-              {-1, 32, 64, 128},
-              64,
-              32,
-              true},
-      Profile{"transformers",
-              {"compressed-tensors", "awq", "gptq", "bitsandbytes", "fp8", "none"},
-              {},
-              {},
-              1,
-              1,
-              true},
-      Profile{"autoawq", {"awq"}, {4}, {-1, 32, 64, 128}, 8, 32, false},
-      Profile{"gptqmodel", {"gptq", "awq"}, {2, 3, 4, 8}, {}, 32, 32, false},
-      Profile{"bitsandbytes", {"bitsandbytes"}, {}, {}, 1, 1, true},
-      Profile{"llama.cpp", {"gguf"}, {}, {}, 1, 1, false},
-  };
-  return kProfiles;
-}
-
 class Verifier {
  public:
-  Verifier(const fs::path& directory, const Profile* profile) : directory_(directory), profile_(profile) {}
+  Verifier(const fs::path& directory, const ConsumerProfile* profile)
+      : directory_(directory), profile_(profile) {}
 
   std::vector<Problem> run() {
     try {
@@ -59,7 +26,14 @@ class Verifier {
       const Json config = checkpoint.config();
       if (config.empty()) add("config.json", "is missing");
       const auto reader = formats::detect(checkpoint, config);
-      if (profile_) check_method(*reader, config);
+      const fs::path& file = checkpoint.files().front();
+      const bool is_gguf = file.extension() == ".gguf";
+      if (profile_) check_method(is_gguf ? "gguf" : reader->method(), config);
+      if (is_gguf) {
+        const checkpoint::TensorInfo* embedding = checkpoint.find("model.embed_tokens.weight");
+        take(check_gguf_metadata(checkpoint::gguf::read_metadata(file),
+                                 embedding != nullptr ? embedding->shape.front() : 0));
+      }
       if (profile_ && profile_->needs_format_metadata) check_metadata(checkpoint);
       for (const std::string& module : reader->modules()) check_module(*reader, module);
       check_side_files(config);
@@ -74,14 +48,19 @@ class Verifier {
  private:
   void add(std::string where, std::string what) { problems_.push_back({std::move(where), std::move(what)}); }
 
-  void check_method(const formats::WeightReader& reader, const Json& config) {
-    const std::string method(reader.method());
+  void take(std::vector<Problem> problems) { std::ranges::move(problems, std::back_inserter(problems_)); }
+
+  void check_method(std::string_view method, const Json& config) {
     if (std::find(profile_->methods.begin(), profile_->methods.end(), method) == profile_->methods.end()) {
       add("config.json: quantization_config.quant_method",
           fmt::format("{} loads {}, not {}", profile_->name, fmt::join(profile_->methods, ", "), method));
     }
-    if (method != "none" && !config.contains("quantization_config"))
+    if (method == "none" || method == "gguf") return;
+    const auto block = config.find("quantization_config");
+    if (block == config.end())
       add("config.json", "quantization_config is missing");
+    else
+      take(check_config_fields(*profile_, method, *block));
   }
 
   void check_metadata(const checkpoint::Checkpoint& checkpoint) {
@@ -154,27 +133,23 @@ class Verifier {
   }
 
   const fs::path& directory_;
-  const Profile* profile_;
+  const ConsumerProfile* profile_;
   std::vector<Problem> problems_;
 };
 
 }  // namespace
 
 std::span<const std::string_view> consumer_names() {
-  static const std::array<std::string_view, 6> kNames = [] {
-    std::array<std::string_view, 6> names;
-    std::transform(profiles().begin(), profiles().end(), names.begin(),
-                   [](const Profile& profile) { return profile.name; });
+  static const std::vector<std::string_view> kNames = [] {
+    std::vector<std::string_view> names;
+    for (const ConsumerProfile& profile : consumer_profiles()) names.push_back(profile.name);
     return names;
   }();
   return kNames;
 }
 
 std::vector<Problem> verify(const fs::path& directory, std::string_view consumer) {
-  const Profile* profile = nullptr;
-  for (const Profile& candidate : profiles()) {
-    if (candidate.name == consumer) profile = &candidate;
-  }
+  const ConsumerProfile* profile = find_consumer(consumer);
   FARTHING_REQUIRE(profile != nullptr || consumer.empty(), Code::kInvalidArgument, "unknown consumer",
                    {{"for", consumer}}, fmt::format("use one of {}", fmt::join(consumer_names(), ", ")));
   FARTHING_REQUIRE(fs::exists(directory), Code::kNotFound, "no such folder",

@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/test_files.h"
+#include "evaluate/consumer_profile.h"
+#include "evaluate/consumer_profile.h"
 
 namespace farthing::evaluate {
 namespace {
@@ -131,6 +133,72 @@ TEST_F(VerifyQuantized, LimitsOfTheConsumersAreChecked) {
   EXPECT_THAT(problems(copy("gptqmodel-w4-g128-v2"), "autoawq"),
               Contains(HasSubstr("autoawq loads awq, not gptq")));
   EXPECT_THAT(about_modules(copy("autoawq-gemm-g64"), "autoawq"), IsEmpty());
+}
+
+// A good file of each format for each of its consumers, and the same with one field of its config gone.
+TEST_F(VerifyQuantized, FieldsThatLoadersReadAreWanted) {
+  const struct {
+    const char *name, *consumer, *field;
+  } kCases[] = {
+      {"llmcompressor-w4a16", "vllm", "format"},
+      {"llmcompressor-w4a16", "transformers", "config_groups"},
+      {"autoawq-gemm-g64", "autoawq", "version"},
+      {"autoawq-gemm-g64", "vllm", "zero_point"},
+      {"gptqmodel-w8-g128", "gptqmodel", "desc_act"},
+      {"gptqmodel-w8-g128", "vllm", "sym"},
+      {"gptqmodel-w8-g128", "transformers", "bits"},
+      {"bitsandbytes-fp4", "bitsandbytes", "load_in_4bit"},
+      {"bitsandbytes-int8", "transformers", "load_in_8bit"},
+  };
+  const auto about_config = [](const fs::path& folder, std::string_view consumer) {
+    std::vector<std::string> lines;
+    for (const std::string& line : problems(folder, consumer))
+      if (line.find("quantization_config") == 0) lines.push_back(line);
+    return lines;
+  };
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(fmt::format("{} {} {}", c.name, c.consumer, c.field));
+    fs::remove_all(folder_ / c.name);
+    const fs::path folder = copy(c.name);
+    EXPECT_THAT(about_config(folder, c.consumer), IsEmpty());
+    fs::remove(folder / "quantize_config.json");
+    Json config = read_json(folder / "config.json");
+    config["quantization_config"].erase(c.field);
+    write_text_atomically(folder / "config.json", config.dump());
+    EXPECT_THAT(problems(folder, c.consumer), testing::Not(IsEmpty()));
+  }
+}
+
+TEST_F(VerifyQuantized, StorageThatVllmDoesNotTakeIsNamed) {
+  EXPECT_THAT(problems(copy("bitsandbytes-nf4-double-bf16-storage"), "vllm"), Contains(HasSubstr("uint8")));
+}
+
+Json gguf_metadata() {
+  return {{"general.architecture", "llama"},
+          {"llama.context_length", 64},
+          {"llama.embedding_length", 8},
+          {"llama.block_count", 1},
+          {"llama.feed_forward_length", 16},
+          {"llama.attention.head_count", 2},
+          {"llama.attention.layer_norm_rms_epsilon", 1e-5},
+          {"tokenizer.ggml.model", "gpt2"},
+          {"tokenizer.ggml.pre", "qwen2"},
+          {"tokenizer.ggml.tokens", {"a", "b"}},
+          {"tokenizer.ggml.token_type", {1, 1}},
+          {"tokenizer.ggml.merges", {"a b"}}};
+}
+
+TEST(VerifyGguf, MetadataThatLlamaCppNeedsIsWanted) {
+  EXPECT_TRUE(check_gguf_metadata(gguf_metadata(), 2).empty());
+  EXPECT_EQ(check_gguf_metadata(gguf_metadata(), 3).front().where, "tokenizer.ggml.tokens");
+  for (const auto& [key, value] : gguf_metadata().items()) {
+    Json metadata = gguf_metadata();
+    metadata.erase(key);
+    EXPECT_FALSE(check_gguf_metadata(metadata, 2).empty()) << key;
+  }
+  Json scored = gguf_metadata();
+  scored["tokenizer.ggml.model"] = "llama";
+  EXPECT_EQ(check_gguf_metadata(scored, 2).front().where, "tokenizer.ggml.scores");
 }
 
 TEST_F(VerifyQuantized, AScaleThatIsNoNumberIsFound) {
