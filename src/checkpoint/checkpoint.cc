@@ -93,25 +93,30 @@ Checkpoint Checkpoint::open(const fs::path& path) {
     weights = find_weight_files(path);
   } else {
     checkpoint.directory_ = path.has_parent_path() ? path.parent_path() : ".";
-    weights.files = {path};
+    weights = shards_of(path);
   }
   std::vector<TensorInfo> tensors;
   MappedFiles mappings;
+  Json config, gguf_values;
   for (const fs::path& file : weights.files) {
     const auto mapping = std::make_shared<const MappedFile>(file);
-    Container container = read_container(mapping->bytes(), file);
+    Container container = read_container(mapping->bytes(), file, gguf_values);
+    if (gguf_values.is_null()) gguf_values = std::move(container.gguf_values);
     const std::string file_name = file.filename().string();
     for (TensorInfo& info : container.tensors) {
       if (lives_in(file_name, info, weights)) tensors.push_back(std::move(info));
     }
     if (mappings.empty()) checkpoint.metadata_ = std::move(container.metadata);
-    if (!container.config.is_null())
-      checkpoint.config_ = std::make_shared<const Json>(std::move(container.config));
+    if (!container.config.is_null()) config = std::move(container.config);
     mappings.emplace(file.native(), mapping);
   }
   std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   require_unique(tensors);
   require_indexed(weights, tensors, checkpoint.directory_);
+  if (!config.is_null()) {
+    if (weights.files.size() > 1) gguf::complete_config(tensors, config);
+    checkpoint.config_ = std::make_shared<const Json>(std::move(config));
+  }
   checkpoint.files_ = std::move(weights.files);
   checkpoint.tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
   checkpoint.mappings_ = std::make_shared<const MappedFiles>(std::move(mappings));

@@ -8,9 +8,10 @@
 
 namespace farthing::checkpoint {
 
-Container read_container(std::span<const std::byte> bytes, const std::filesystem::path& file) {
+Container read_container(std::span<const std::byte> bytes, const std::filesystem::path& file,
+                         const Json& first_values) {
   if (is_torch_zip(bytes)) return read_torch_zip(bytes, file);
-  if (gguf::is_gguf(bytes)) return gguf::read_header(bytes, file);
+  if (gguf::is_gguf(bytes)) return gguf::read_header(bytes, file, first_values);
   if (is_torch_legacy(bytes)) return read_torch_legacy(bytes, file);
   const std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
                                std::min<std::size_t>(bytes.size(), 32));

@@ -16,11 +16,14 @@ namespace farthing::checkpoint {
 struct Container {
   std::vector<TensorInfo> tensors;              // in the order of the file
   std::map<std::string, std::string> metadata;  // safetensors' `__metadata__`, the texts of GGUF's
-  Json config;                                  // GGUF: what config.json would say; null for all others
+  Json config;       // GGUF: what config.json would say; null for all others and for further shards
+  Json gguf_values;  // GGUF: all metadata but arrays, which further shards need
 };
 
 /// Lists the tensors of a mapped file without touching their data. `file` is what infos and errors name.
-/// Throws kCorruptData, or kUnsupported for kinds that are not read.
-Container read_container(std::span<const std::byte> bytes, const std::filesystem::path& file);
+/// `first_values` are the gguf_values of a model's first file, null for that one itself. Throws kCorruptData,
+/// or kUnsupported for kinds that are not read.
+Container read_container(std::span<const std::byte> bytes, const std::filesystem::path& file,
+                         const Json& first_values = nullptr);
 
 }  // namespace farthing::checkpoint

@@ -72,6 +72,18 @@ void require_all_shards(const fs::path& directory, const Names& names) {
   }
 }
 
+// "model" of "model-00001-of-00003.gguf"; empty for a file that is no shard.
+std::string_view shard_stem(std::string_view name) {
+  constexpr std::string_view kEnding = "-00001-of-00001.gguf";
+  if (name.size() <= kEnding.size()) return "";
+  const std::string_view ending = name.substr(name.size() - kEnding.size());
+  const bool fits = std::ranges::equal(ending, kEnding, [](char a, char b) {
+    const bool digit = a >= '0' && a <= '9';
+    return digit == (b >= '0' && b <= '9') && (digit || a == b);
+  });
+  return fits ? name.substr(0, name.size() - kEnding.size()) : "";
+}
+
 WeightFiles all_of(const fs::path& directory, const Names& names) {
   require_all_shards(directory, names);
   WeightFiles result;
@@ -139,9 +151,25 @@ WeightFiles find_weight_files(const fs::path& directory) {
            !is_training_state(name);
   });
   if (torch.size() == 1) return all_of(directory, torch);
-  const Names gguf = between("", ".gguf");
-  if (gguf.size() == 1) return all_of(directory, gguf);
+  const Names gguf = select(between("", ".gguf"), [](const std::string& name) {
+    return !name.starts_with("mmproj");  // the picture's part of another file
+  });
+  const bool shards = std::ranges::all_of(
+      gguf, [&](const std::string& name) { return shard_stem(name) == shard_stem(gguf.front()); });
+  if (gguf.size() == 1 || (!gguf.empty() && shards && !shard_stem(gguf.front()).empty()))
+    return all_of(directory, gguf);
   throw_no_weights(directory, names);
+}
+
+WeightFiles shards_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  const std::string_view stem = shard_stem(name);
+  WeightFiles single;
+  single.files = {file};
+  if (stem.empty()) return single;
+  const fs::path directory = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  return all_of(directory, select(list_files(directory),
+                                  [&](const std::string& other) { return shard_stem(other) == stem; }));
 }
 
 bool is_weight_file(const std::string& file_name) {

@@ -18,6 +18,10 @@ struct WeightFiles {
 /// or a shard is missing, kCorruptData when the index makes no sense.
 WeightFiles find_weight_files(const std::filesystem::path& directory);
 
+/// The file itself or, for one shard of a GGUF file ("x-00002-of-00003.gguf"), all of them. Throws kNotFound
+/// when one is missing.
+WeightFiles shards_of(const std::filesystem::path& file);
+
 /// True for files that hold weights or their index, by name: .safetensors, .bin, .pt, .gguf, ...
 bool is_weight_file(const std::string& file_name);
 

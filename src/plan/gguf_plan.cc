@@ -1,6 +1,7 @@
 #include "plan/gguf_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -33,8 +34,13 @@ class GgufPlanner {
               const GgufOptions& options)
       : checkpoint_(checkpoint), config_(config), options_(options) {
     plan_.model_name = options.model_name;
-    plan_.scheme_name = options.mixture->name;
+    plan_.scheme_name = options.mixture != nullptr ? options.mixture->name : "unchanged";
     plan_.spec = spec;
+    for (const checkpoint::TensorInfo& info : checkpoint.tensors())
+      dtypes_.emplace(models::canonical_name(spec, info.name), info.dtype);
+    reader_ = formats::detect(checkpoint, config);
+    for (const std::string& module : reader_->modules())
+      quantized_.emplace(models::canonical_name(spec, module), module);
     plan_.needs_calibration = options.weigh_columns;
   }
 
@@ -50,8 +56,8 @@ class GgufPlanner {
     const nn::DecoderSpec& decoder = plan_.spec.decoder;
     models::for_each_tensor(plan_.spec, [&](const models::DeclaredTensor& tensor) { add(tensor); });
     add_rope_factors();
-    plan_.metadata = model_metadata(plan_.spec, architecture->name, plan_.model_name,
-                                    options_.mixture->file_type, plan_.deviations);
+    plan_.metadata =
+        model_metadata(plan_.spec, architecture->name, plan_.model_name, file_type(), plan_.deviations);
     auto words = tokenizer_metadata(checkpoint_.directory(), config_, decoder.vocab_size, plan_.deviations);
     std::ranges::move(words, std::back_inserter(plan_.metadata));
     if (plan_.spec.vision)
@@ -96,7 +102,8 @@ class GgufPlanner {
     const std::string module = without_weight(declared.name);
     if (linears_.contains(module) && declared.name != module) tensor.module = tensor.reader = module;
     if (tensor.name == "token_embd.weight" && decoder.tie_word_embeddings) tensor.reader = decoder.lm_head;
-    tensor.type = type_of(tensor);
+    tensor.type = options_.mixture != nullptr ? type_of(tensor) : own_type(tensor);
+    tensor.carries_codes = options_.mixture == nullptr && quantized_.contains(tensor.module);
     if (interleaves_) tensor.interleaved_heads = heads_of(tensor.name);
     plan_.tensors.push_back(std::move(tensor));
   }
@@ -118,6 +125,40 @@ class GgufPlanner {
                                     .rank = static_cast<std::int64_t>(tensor.shape.size())});
     if (!chosen.deviation.empty()) plan_.deviations.push_back({tensor.source, chosen.deviation});
     return checkpoint::gguf::type_of_name(chosen.type);
+  }
+
+  // The type that holds a tensor as it is.
+  std::uint32_t own_type(const GgufTensor& tensor) const {
+    if (const auto module = quantized_.find(tensor.module); module != quantized_.end())
+      return checkpoint::gguf::type_of_name(type_with_grid(module->second));
+    if (tensor.shape.size() < 2) return plain_type(DType::kF32);
+    const auto dtype = dtypes_.find(tensor.source);
+    return plain_type(dtype != dtypes_.end() ? dtype->second : DType::kF32);
+  }
+
+  // The block type whose values are scale * code with as many codes; whether the scales fit shows at the
+  // work.
+  std::string_view type_with_grid(const std::string& module) const {
+    const scheme::QuantizationArgs& weights = *reader_->scheme_of(module).weights;
+    FARTHING_REQUIRE(weights.type == NumberType::kInt && !scheme::is_llm_int8(weights), Code::kUnsupported,
+                     "cannot convert without loss: no block type of GGUF has these values",
+                     {{"module", module}}, "use farthing quantize --format gguf for types of its own");
+    return weights.num_bits <= 4 ? "Q4_0" : weights.num_bits == 5 ? "Q5_0" : "Q8_0";
+  }
+
+  // What llama.cpp calls a file with these types: that of the most weights.
+  std::uint32_t file_type() const {
+    if (options_.mixture != nullptr) return options_.mixture->file_type;
+    std::map<std::uint32_t, std::int64_t> weights;
+    for (const GgufTensor& tensor : plan_.tensors) {
+      if (tensor.shape.size() > 1) weights[tensor.type] += num_elements(tensor.shape);
+    }
+    const auto most =
+        std::ranges::max_element(weights, {}, &std::pair<const std::uint32_t, std::int64_t>::second);
+    const formats::gguf::Mixture* named =
+        most == weights.end() ? nullptr
+                              : formats::gguf::find_mixture(checkpoint::gguf::type_name(most->first));
+    return named != nullptr ? named->file_type : 0;
   }
 
   std::int64_t heads_of(std::string_view name) const {
@@ -155,6 +196,9 @@ class GgufPlanner {
   const GgufOptions& options_;
   bool interleaves_ = false;
   std::set<std::string> linears_;
+  std::map<std::string, DType> dtypes_;           // by canonical tensor
+  std::map<std::string, std::string> quantized_;  // canonical module to the file's
+  std::unique_ptr<formats::WeightReader> reader_;
   GgufPlan plan_;
 };
 

@@ -20,6 +20,7 @@ struct GgufTensor {
   std::string
       reader;  // canonical path of the linear that multiplies it: `module`, or the head for a tied embedding
   std::uint32_t type = 0;
+  bool carries_codes = false;  // of a quantized source, unchanged
   Shape shape;
   std::int64_t interleaved_heads = 0;  // heads whose rows change places; 0: none do
   std::vector<float> computed;
@@ -39,13 +40,16 @@ struct GgufPlan {
 };
 
 struct GgufOptions {
+  /// Null: every tensor keeps its own type, and quantized weights keep their codes where a block type has the
+  /// same grid.
   const formats::gguf::Mixture* mixture = nullptr;
   std::string model_name;
   std::vector<std::string> ignore;  // patterns of modules that stay as they are
   bool weigh_columns = false;       // by calibration
 };
 
-/// Throws kUnsupported for models that llama.cpp has no architecture for, or tensors that it has no name for.
+/// Throws kUnsupported for models that llama.cpp has no architecture for, or tensors that it has no name for;
+/// without a mixture also for quantized weights that no block type can hold unchanged.
 GgufPlan make_gguf_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,
                         const nn::ModelSpec& spec, const GgufOptions& options);
 

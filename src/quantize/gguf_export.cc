@@ -14,6 +14,7 @@
 #include "models/model.h"
 #include "nn/names.h"
 #include "quantize/calibrated_model.h"
+#include "quantize/ggml_codes.h"
 #include "scheme/quantizer.h"
 
 namespace farthing::quantize {
@@ -147,6 +148,7 @@ class Export {
 
   void write(const plan::GgufTensor& tensor, checkpoint::gguf::Writer& writer) {
     const auto start = Clock::now();
+    if (tensor.carries_codes) return carry(tensor, writer);
     const Tensor values = values_of(tensor);
     const std::vector<std::int64_t> order = interleaved_order(values.dim(0), tensor.interleaved_heads);
     const checkpoint::gguf::BlockType* type = checkpoint::gguf::find_block_type(tensor.type);
@@ -168,6 +170,25 @@ class Export {
     if (plan_.needs_calibration && importance.empty() && !tensor.reader.empty())
       deviations_.push_back({tensor.source, "no calibration token reached it, so its columns count alike"});
     weights_.release(tensor.source);
+  }
+
+  // Codes and scales as they are; what would change is an error.
+  void carry(const plan::GgufTensor& tensor, checkpoint::gguf::Writer& writer) {
+    const std::variant<Tensor, QuantizedMatrix> weight = weights_.linear_weight(tensor.module);
+    const auto& quantized = std::get<QuantizedMatrix>(weight);
+    const auto order = interleaved_order(quantized.rows, tensor.interleaved_heads);
+    try {
+      writer.write(tensor.name,
+                   carry_codes(*checkpoint::gguf::find_block_type(tensor.type), quantized, order).bytes());
+    } catch (const Error& error) {
+      if (error.code() == Code::kInternal) throw;
+      throw Error(error.code(), "cannot convert without loss: " + error.message(),
+                  {{"module", tensor.module}}, "use farthing quantize --format gguf for types of its own");
+    }
+    layers_.push_back({.name = tensor.module,
+                       .method = "carried over",
+                       .scheme = std::string(checkpoint::gguf::type_name(tensor.type)),
+                       .sqnr_db = 300});
   }
 
   static Tensor as_plain(const Tensor& values, const plan::GgufTensor& tensor) {

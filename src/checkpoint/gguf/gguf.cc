@@ -51,8 +51,10 @@ class HeaderReader {
   HeaderReader(std::span<const std::byte> bytes, std::string file, bool keep_arrays)
       : in_(bytes, std::move(file)), keep_arrays_(keep_arrays) {}
 
-  Container read() {
+  Container read(const Json& first_values) {
     const std::uint64_t num_tensors = read_metadata();
+    is_further_ = first_values.is_object();
+    if (is_further_) metadata_ = first_values;
     for (std::uint64_t i = 0; i < num_tensors; ++i) read_tensor_info();
     place_tensors();
     return finish();
@@ -218,7 +220,8 @@ class HeaderReader {
       if (!divides) refuse("a tensor's rows are not those of its heads", original);
       container.tensors.push_back(std::move(info));
     }
-    container.config = model_config(metadata_, facts, in_.file());
+    if (!is_further_) container.config = model_config(metadata_, facts, in_.file());
+    container.gguf_values = metadata_;
     for (const auto& [key, value] : metadata_.items()) {
       if (value.is_string()) container.metadata.emplace(key, value.get<std::string>());
     }
@@ -236,6 +239,7 @@ class HeaderReader {
 
   ByteReader in_;
   bool keep_arrays_;
+  bool is_further_ = false;  // a shard after the first
   Json metadata_ = Json::object();
   std::vector<TensorInfo> tensors_;
 };
@@ -261,8 +265,21 @@ bool is_gguf(std::span<const std::byte> bytes) {
   return bytes.size() >= kMagic.size() && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
 }
 
-Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file) {
-  return HeaderReader(bytes, file.string(), false).read();
+Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file,
+                      const Json& first_values) {
+  return HeaderReader(bytes, file.string(), false).read(first_values);
+}
+
+void complete_config(const std::vector<TensorInfo>& tensors, Json& config) {
+  bool has_head = false;
+  for (const TensorInfo& info : tensors) {
+    if (info.name == "model.embed_tokens.weight" && !info.shape.empty())
+      config["vocab_size"] = info.shape.front();
+    has_head = has_head || info.name == "lm_head.weight";
+    if (info.name.ends_with("self_attn.q_proj.bias") && config.contains("attention_bias"))
+      config["attention_bias"] = true;
+  }
+  config["tie_word_embeddings"] = !has_head;
 }
 
 Json read_metadata(const std::filesystem::path& file) {

@@ -13,8 +13,14 @@ namespace farthing::checkpoint::gguf {
 bool is_gguf(std::span<const std::byte> bytes);
 
 /// Lists the tensors and writes the config.json that belongs to them. Throws kCorruptData naming file and key
-/// or tensor for contents that contradict each other, kUnsupported for other versions and architectures.
-Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file);
+/// or tensor for contents that contradict each other, kUnsupported for other versions and architectures. A
+/// shard after the first has no config and takes the model's facts from `first_values`, the metadata of the
+/// first.
+Container read_header(std::span<const std::byte> bytes, const std::filesystem::path& file,
+                      const Json& first_values = nullptr);
+
+/// Corrects what a first shard cannot know of the tensors in the others.
+void complete_config(const std::vector<TensorInfo>& tensors, Json& config);
 
 /// All metadata, arrays included. Throws as read_header does, and kCorruptData when `file` is no GGUF.
 Json read_metadata(const std::filesystem::path& file);

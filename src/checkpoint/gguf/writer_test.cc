@@ -97,6 +97,35 @@ TEST_F(GgufWriter, WriteReadWriteGivesTheSameFile) {
   }
 }
 
+// The first shard has all metadata; what a config says of tensors may be known from the others only.
+TEST_F(GgufWriter, ShardsAreOneModel) {
+  const std::string zeros(32 * 32 * 4, '\0');
+  const auto write = [&](const std::string& name, const Metadata& metadata, const std::string& tensor) {
+    Writer writer(folder_ / name, metadata, {{tensor, 0, {32, 32}}});
+    writer.write(tensor, std::as_bytes(std::span(zeros)));
+    writer.finish();
+  };
+  write("x-00001-of-00002.gguf", small_llama(), "token_embd.weight");
+  write("x-00002-of-00002.gguf", {{"split.no", std::uint32_t{1}}}, "output.weight");
+  for (const std::string name : {"", "x-00001-of-00002.gguf", "x-00002-of-00002.gguf"}) {
+    SCOPED_TRACE(name);
+    const Checkpoint whole = Checkpoint::open(name.empty() ? folder_.path() : folder_ / name);
+    EXPECT_TRUE(whole.contains("lm_head.weight") && whole.contains("model.embed_tokens.weight"));
+    EXPECT_EQ(whole.config()["tie_word_embeddings"], false);
+    EXPECT_EQ(whole.config()["vocab_size"], 32);
+  }
+  write("mmproj-x.gguf", small_llama(), "v.patch_embd.weight");  // no part of the text model
+  EXPECT_EQ(Checkpoint::open(folder_.path()).tensors().size(), 2u);
+  std::filesystem::remove(folder_ / "x-00002-of-00002.gguf");
+  try {
+    Checkpoint::open(folder_ / "x-00001-of-00002.gguf");
+    FAIL() << "a shard is missing";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kNotFound);
+    EXPECT_THAT(error.what(), HasSubstr("x-00002-of-00002.gguf"));
+  }
+}
+
 TEST_F(GgufWriter, PlansThatCannotBeAreRefused) {
   EXPECT_THAT(problem({{"a", true}, {"a", false}}, {}), HasSubstr("key is used twice"));
   EXPECT_THAT(problem({}, {{"x", 0, {2}}, {"x", 0, {2}}}), HasSubstr("name is used twice"));
