@@ -1,10 +1,13 @@
 // farthing quantize: plan, calibrate, quantize block by block, write, check, report.
+#include <set>
+
 #include <malloc.h>
 
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/quantize_options.h"
+#include "formats/dequantized.h"
 #include "formats/weight_format.h"
 #include "kernels/device.h"
 #include "models/prompt.h"
@@ -29,6 +32,33 @@ std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::str
         fmt::format("{}: every 2-D weight that is not an embedding is rounded to nearest", error.what()));
     return std::nullopt;
   }
+}
+
+// A quantized source becomes a plain one, whose weights are dequantized as they are read. Returns how it is
+// quantized; empty when it is not.
+std::string see_as_plain(App& app, std::shared_ptr<const checkpoint::Checkpoint>& source) {
+  std::shared_ptr<const nn::ModelSpec> spec;  // the view keeps it
+  try {
+    spec = std::make_shared<const nn::ModelSpec>(models::declare(models::Config(source->config())));
+  } catch (const Error& error) {
+    if (error.code() != Code::kUnsupported) throw;
+  }
+  formats::OtherSpelling other;
+  std::set<std::string> transposed;
+  if (spec) {
+    other = [spec](std::string_view name) { return models::canonical_name(*spec, name); };
+    for (const models::ModuleInfo& module : models::linears_of(*spec)) {
+      if (module.class_name == "Conv1D") transposed.insert(module.path);
+    }
+  }
+  const std::string method(formats::detect(*source, source->config(), other)->method());
+  if (method == "none") return "";
+  const auto is_transposed = [&](std::string_view module) {
+    return spec && transposed.contains(models::canonical_name(*spec, module));
+  };
+  source = std::make_shared<const checkpoint::Checkpoint>(
+      formats::dequantized(*source, other, is_transposed, app.threads()));
+  return method;
 }
 
 std::string plan_line(const plan::QuantizePlan& plan, const plan::Footprint& footprint) {
@@ -91,14 +121,16 @@ int run_quantize(App& app, QuantizeOptions& options) {
   kernels::parse_device(app.device());
   Reporter& reporter = app.reporter();
   const std::filesystem::path directory = checkpoint::find_model(options.model);
-  const auto source = std::make_shared<const checkpoint::Checkpoint>(checkpoint::Checkpoint::open(directory));
-  const Json config = source->config();
+  auto source = std::make_shared<const checkpoint::Checkpoint>(checkpoint::Checkpoint::open(directory));
 
   // Large matrices come and go here. The allocator would keep room for freed ones among small blocks: a
   // quarter of the peak. Fixing the size from which memory goes straight back keeps the peak at what the plan
   // says.
   ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
   if (const auto* mixture = gguf_mixture(options)) return quantize_to_gguf(app, options, *mixture, source);
+
+  const std::string was_quantized = see_as_plain(app, source);
+  const Json config = source->config();
 
   // Each of several formats gets a folder of its own inside the output.
   const std::vector<std::string> formats = options.format.find(',') != std::string::npos
@@ -118,8 +150,12 @@ int run_quantize(App& app, QuantizeOptions& options) {
   if (!recipe) recipe = plan::recipe_from_flags(options.flags, spec.has_value());
   const plan::RecipeCalibration recipe_calibration = recipe->calibration;
   const std::string name = std::filesystem::weakly_canonical(directory).filename().string();
-  const plan::QuantizePlan plan = plan::make_plan(*source, config, std::move(spec), std::move(*recipe),
-                                                  {.format = options.format, .model_name = name});
+  plan::QuantizePlan plan = plan::make_plan(*source, config, std::move(spec), std::move(*recipe),
+                                            {.format = options.format, .model_name = name});
+  if (!was_quantized.empty())
+    plan.deviations.push_back(
+        {name,
+         fmt::format("its weights are {} already and are dequantized first, one by one", was_quantized)});
 
   quantize::require_formats_hold(plan, std::span(formats).subspan(1));
 

@@ -137,8 +137,35 @@ const TensorInfo& Checkpoint::at(std::string_view name) const {
   return *info;
 }
 
+Checkpoint Checkpoint::with_derived(const std::set<std::string>& hidden, std::vector<DerivedTensor> derived,
+                                    Json config) const {
+  FARTHING_CHECK(!derived_, "this view has derived tensors already");
+  Checkpoint view = *this;
+  std::vector<TensorInfo> tensors;
+  std::ranges::copy_if(*tensors_, std::back_inserter(tensors),
+                       [&](const TensorInfo& info) { return !hidden.contains(info.name); });
+  std::map<std::string, std::function<Tensor()>, std::less<>> makers;
+  for (DerivedTensor& tensor : derived) {
+    tensor.info.is_derived = true;
+    tensor.info.num_bytes = tensor_bytes(tensor.info.dtype, tensor.info.shape);
+    makers.emplace(tensor.info.name, std::move(tensor.make));
+    tensors.push_back(std::move(tensor.info));
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  require_unique(tensors);
+  view.tensors_ = std::make_shared<const std::vector<TensorInfo>>(std::move(tensors));
+  view.derived_ = std::make_shared<const decltype(makers)>(std::move(makers));
+  view.config_ = std::make_shared<const Json>(std::move(config));
+  return view;
+}
+
 Tensor Checkpoint::read(std::string_view name) const {
   const TensorInfo& info = at(name);
+  if (info.is_derived) {
+    Tensor made = derived_->find(name)->second();
+    FARTHING_CHECK(made.dtype() == info.dtype && made.shape() == info.shape, "{}", name);
+    return made;
+  }
   const std::shared_ptr<const MappedFile>& mapping = mapping_of(info);
   const auto stored = mapping->bytes().subspan(info.offset);
   if (info.is_encoded()) {
@@ -161,12 +188,12 @@ Tensor Checkpoint::read(std::string_view name) const {
 
 void Checkpoint::release(std::string_view name) const {
   const TensorInfo& info = at(name);
-  mapping_of(info)->release(info.offset, extent_bytes(info));
+  if (!info.is_derived) mapping_of(info)->release(info.offset, extent_bytes(info));
 }
 
 void Checkpoint::stream(std::string_view name, const ByteSink& sink) const {
   const TensorInfo& info = at(name);
-  if (info.is_encoded()) {
+  if (info.is_encoded() || info.is_derived) {
     const Tensor decoded = read(name);
     for (std::span<const std::byte> rest = decoded.bytes(); !rest.empty();) {
       const std::size_t count = std::min<std::size_t>(rest.size(), kPieceBytes);
@@ -193,8 +220,8 @@ std::uint64_t Checkpoint::total_bytes() const {
   std::set<std::pair<std::string_view, std::uint64_t>> seen;
   std::uint64_t total = 0;
   for (const TensorInfo& info : *tensors_) {
-    if (info.num_bytes > 0 && seen.emplace(info.file.native(), info.offset).second)
-      total += info.is_encoded() ? info.stored_bytes : info.num_bytes;
+    if (info.num_bytes > 0 && (info.is_derived || seen.emplace(info.file.native(), info.offset).second))
+      total += info.is_encoded() || info.is_derived ? info.stored_bytes : info.num_bytes;
   }
   return total;
 }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ struct TensorInfo {
   std::int64_t interleaved_heads = 0;  // heads whose rows are put back in order; 0: they are
 
   bool is_encoded() const { return block_type != 0 || interleaved_heads != 0; }
+  bool is_derived = false;  // made of other tensors when it is read; see Checkpoint::with_derived
 };
 
 /// Takes consecutive pieces of a tensor's bytes.
@@ -57,6 +59,18 @@ class Checkpoint {
 
   /// All tensors, sorted by name.
   const std::vector<TensorInfo>& tensors() const { return *tensors_; }
+
+  /// A tensor that is in no file: what `make` returns, whenever it is read. `info.stored_bytes` is what it is
+  /// made of.
+  struct DerivedTensor {
+    TensorInfo info;
+    std::function<Tensor()> make;
+  };
+
+  /// The same files seen otherwise: without the tensors named in `hidden`, with `derived` ones, under
+  /// `config`.
+  Checkpoint with_derived(const std::set<std::string>& hidden, std::vector<DerivedTensor> derived,
+                          Json config) const;
 
   /// Returns null when there is no tensor of this name.
   const TensorInfo* find(std::string_view name) const;
@@ -102,7 +116,8 @@ class Checkpoint {
   std::map<std::string, std::string> metadata_;
   std::shared_ptr<const std::vector<TensorInfo>> tensors_;
   std::shared_ptr<const MappedFiles> mappings_;  // by path
-  std::shared_ptr<const Json> config_;           // of a GGUF file; null for all others
+  std::shared_ptr<const Json> config_;           // of a GGUF file or a derived view; null for all others
+  std::shared_ptr<const std::map<std::string, std::function<Tensor()>, std::less<>>> derived_;  // may be null
 };
 
 /// Returns what the MODEL argument of the command line means: an existing folder or file, else `org/name` or

@@ -65,7 +65,8 @@ std::string recipe_text(const plan::QuantizePlan& plan) {
 void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoint& source,
                       const fs::path& directory) {
   checkpoint::copy_side_files(source.directory(), directory,
-                              {"config.json", "recipe.yaml", "report.json", "report.html"});
+                              {"config.json", "recipe.yaml", "report.json", "report.html",
+                               "quantize_config.json", "quant_config.json"});
   Json config = source.config();
   if (plan.unties_head) untie(config);
   const auto writer = formats::writer_for(plan.format);
