@@ -17,6 +17,7 @@ namespace {
 
 struct BenchOptions {
   std::vector<std::string> models;
+  std::string load_in;  // "4bit", "8bit", or as stored
   std::vector<std::int64_t> prefill = {32, 128, 512}, decode = {128}, batch = {1};
   std::int64_t repeat = 3, warmup = 1;
   std::string style = "awq";
@@ -60,7 +61,7 @@ models::Prompt synthetic_prompt(const nn::DecoderSpec& decoder, std::int64_t len
 
 // "W4A16", "bf16": what the weights are stored in.
 std::string scheme_of(const OpenedModel& opened) {
-  const checkpoint::Checkpoint checkpoint = checkpoint::Checkpoint::open(opened.directory);
+  const checkpoint::Checkpoint checkpoint = checkpoint::Checkpoint::open(opened.path);
   const Json config = checkpoint.config();
   const auto reader = formats::detect(checkpoint, config);
   const auto modules = reader->modules();
@@ -147,7 +148,7 @@ int run_bench(App& app, const BenchOptions& options) {
   std::vector<Row> rows;
   for (const std::string& name : options.models) {
     reset_peak_resident_bytes();  // each model's own
-    OpenedModel opened = open_model(app, name);
+    OpenedModel opened = open_model(app, name, options.load_in);
     opened.model.load(app.threads());
     for (const std::int64_t batch : options.batch) {
       for (const std::int64_t prefill : options.prefill) {
@@ -189,6 +190,8 @@ void add_bench(App& app) {
       .example("farthing bench ./model --prefill 32,128,512 --decode 64 --batch 1,4 --style llama-bench")
       .positional("MODEL", options->models, "model folders, or org/name in the Hugging Face cache",
                   Command::Presence::kRest)
+      .option("--load-in", "FORM", read_choice(options->load_in, {"4bit", "8bit"}),
+              "quantize plain weights while loading: 4bit (NF4) or 8bit (LLM.int8)")
       .option("--prefill", "N,...", read_counts(options->prefill), "prompt lengths (32,128,512)")
       .option("--decode", "N,...", read_counts(options->decode), "tokens to generate after each (128)")
       .option("--batch", "N,...", read_counts(options->batch), "sequences at once (1)")

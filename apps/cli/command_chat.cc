@@ -11,6 +11,7 @@ namespace {
 
 struct ChatOptions {
   std::string model;
+  std::string load_in;  // "4bit", "8bit", or as stored
   std::string system;
   std::int64_t max_tokens = 512;
   generate::SamplingOptions sampling;
@@ -29,7 +30,7 @@ class Conversation {
   Conversation(App& app, const ChatOptions& options)
       : app_(app),
         options_(options),
-        opened_(open_model(app, options.model)),
+        opened_(open_model(app, options.model, options.load_in)),
         prompts_(opened_.prompts()),
         system_(options.system) {
     reset();
@@ -143,6 +144,8 @@ void add_chat(App& app) {
   app.command("chat", "a conversation, with pictures")
       .example("farthing chat ./model")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
+      .option("--load-in", "FORM", read_choice(options->load_in, {"4bit", "8bit"}),
+              "quantize plain weights while loading: 4bit (NF4) or 8bit (LLM.int8)")
       .option("--system", "TEXT", options->system, "system message")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of an answer (512)")
       .option("--temperature", "T", options->sampling.temperature, "0 is greedy, the default")

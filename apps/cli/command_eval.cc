@@ -10,6 +10,7 @@ namespace {
 
 struct EvalOptions {
   std::string model;
+  std::string load_in;  // "4bit", "8bit", or as stored
   std::optional<std::filesystem::path> perplexity, labelled_images;
   std::optional<std::string> base;
   std::string question = "What animal is this?", system;
@@ -31,7 +32,7 @@ std::string divergence_text(const evaluate::Divergence& divergence) {
 int run_eval(App& app, const EvalOptions& options) {
   FARTHING_REQUIRE(options.perplexity || options.labelled_images, Code::kInvalidArgument,
                    "nothing to evaluate on", {}, "add --perplexity FILE.txt or --labelled-images DIR");
-  OpenedModel opened = open_model(app, options.model);
+  OpenedModel opened = open_model(app, options.model, options.load_in);
   std::optional<OpenedModel> base;
   if (options.base) base = open_model(app, *options.base);
   const models::PromptProcessor prompts = opened.prompts();
@@ -92,6 +93,8 @@ void add_eval(App& app) {
           "farthing eval ./llava-W4A16 --base ./llava --labelled-images ./animals --question \"What animal "
           "is this?\"")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
+      .option("--load-in", "FORM", read_choice(options->load_in, {"4bit", "8bit"}),
+              "quantize plain weights while loading: 4bit (NF4) or 8bit (LLM.int8)")
       .option("--perplexity", "FILE", options->perplexity,
               "score this text: windows without overlap, all but the first token of each (GPTQ paper)")
       .option("--window", "N", options->window, "tokens of a window (2048)")

@@ -16,6 +16,7 @@ namespace {
 
 struct RunOptions {
   std::string model;
+  std::string load_in;  // "4bit", "8bit", or as stored
   std::optional<std::string> prompt;
   std::vector<std::filesystem::path> images;
   std::string system;
@@ -70,7 +71,7 @@ std::string stats_line(const OpenedModel& opened, const models::Prompt& prompt,
 }
 
 int run_prompt(App& app, RunOptions& options) {
-  OpenedModel opened = open_model(app, options.model);
+  OpenedModel opened = open_model(app, options.model, options.load_in);
   const models::PromptProcessor prompts = opened.prompts();
   const std::string text = read_prompt(options);
   std::vector<image::Image> pictures;
@@ -128,6 +129,8 @@ void add_run(App& app) {
       .option("--image", "FILE", options->images, "a picture to ask about; repeatable")
       .option("--system", "TEXT", options->system, "system message")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of the answer (256)")
+      .option("--load-in", "FORM", read_choice(options->load_in, {"4bit", "8bit"}),
+              "quantize plain weights while loading: 4bit (NF4) or 8bit (LLM.int8)")
       .group("sampling")
       .option("--temperature", "T", options->sampling.temperature, "0 is greedy, the default")
       .option("--top-p", "P", options->sampling.top_p,

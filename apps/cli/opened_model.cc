@@ -1,6 +1,7 @@
 #include "cli/opened_model.h"
 
 #include "kernels/device.h"
+#include "models/load_in.h"
 
 namespace farthing::cli {
 
@@ -15,6 +16,12 @@ OpenedModel open_model(App& app, const std::string& argument, models::WeightForm
   return {.path = found,
           .name = argument.find("/snapshots/") == std::string::npos ? plain.filename().string() : argument,
           .model = models::Model::open(found, form)};
+}
+
+OpenedModel open_model(App& app, const std::string& argument, const std::string& load_in) {
+  OpenedModel opened = open_model(app, argument);
+  if (!load_in.empty()) opened.model = models::load_in(opened.model, load_in, app.threads());
+  return opened;
 }
 
 }  // namespace farthing::cli

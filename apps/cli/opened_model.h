@@ -22,4 +22,7 @@ struct OpenedModel {
 OpenedModel open_model(App& app, const std::string& argument,
                        models::WeightForm form = models::WeightForm::kAsStored);
 
+/// The same with weights quantized while they are loaded: `load_in` is "4bit", "8bit", or empty.
+OpenedModel open_model(App& app, const std::string& argument, const std::string& load_in);
+
 }  // namespace farthing::cli

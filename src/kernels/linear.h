@@ -21,6 +21,7 @@ struct PackedWeight {
   Tensor data;          // values or codes, in the kernel's layout
   Tensor scales;        // quantized weights only
   Tensor zero_points;   // asymmetric ones only
+  Tensor table;         // F32 [16]: the values that 4-bit codes stand for, where they are not evenly spaced
   Tensor column_order;  // I32 [K]: x is gathered in this order first (activation-ordered groups); usually
                         // undefined
 
@@ -32,8 +33,8 @@ struct PackedWeight {
 PackedWeight pack_weight(const Tensor& weight, Isa isa = active_isa());
 
 /// Packs a quantized weight. Codes of 2 to 8 bits; group, channel, tensor or block scales; symmetric or not;
-/// any group size and tail; activation-ordered groups. What no special kernel covers is dequantized to fp32
-/// and packed dense.
+/// any group size and tail; activation-ordered groups; NF4 and FP4 as codes of their table. What no special
+/// kernel covers is dequantized to fp32 and packed dense.
 PackedWeight pack_weight(const QuantizedMatrix& weight, Isa isa = active_isa());
 
 /// Returns the weight that `linear` multiplies by, as F32 [N, K]. For tests and for methods that need values

@@ -81,15 +81,20 @@ QuantizedMatrix random_quantized(const WeightCase& c, std::int64_t n, std::int64
                                            : Granularity::kTensor;
   weight.block_rows = std::max<std::int64_t>(1, c.block_rows);
   const bool fp8 = c.type == NumberType::kFloat && c.bits == 8;
-  weight.codes = Tensor::empty(fp8                            ? DType::kF8E4M3
-                               : c.type == NumberType::kFloat ? DType::kU8
-                                                              : DType::kI8,
+  weight.codes = Tensor::empty(fp8                          ? DType::kF8E4M3
+                               : c.type != NumberType::kInt ? DType::kU8
+                                                            : DType::kI8,
                                {n, k});
   const int highest = (1 << c.bits) - 1, offset = c.type == NumberType::kInt ? 1 << (c.bits - 1) : 0;
   for (std::byte& code : weight.codes.mutable_bytes()) {
     int value = static_cast<int>(generator() % static_cast<unsigned>(highest + 1)) - offset;
     if (fp8 && (value & 0x7f) == 0x7f) value = 0;  // NaN
     code = static_cast<std::byte>(value);
+  }
+  if (c.type == NumberType::kNf4) {
+    weight.table = Tensor::empty(DType::kF32, {16});
+    for (int i = 0; i < 16; ++i)
+      weight.table.mutable_data<float>()[i] = static_cast<float>(generator() % 2001) / 1000.0f - 1.0f;
   }
   const std::int64_t scale_rows = (n + weight.rows_per_scale() - 1) / weight.rows_per_scale();
   const std::int64_t groups = (k + weight.group_size - 1) / weight.group_size;
@@ -193,6 +198,9 @@ INSTANTIATE_TEST_SUITE_P(
         WeightCase{.name = "w5_group32", .bits = 5, .group_size = 32},
         WeightCase{.name = "w6_group32", .bits = 6, .group_size = 32},
         WeightCase{.name = "w7_group9", .bits = 7, .group_size = 9, .symmetric = false},
+        WeightCase{.name = "table4_group64", .bits = 4, .group_size = 64, .type = NumberType::kNf4},
+        WeightCase{.name = "table4_group11", .bits = 4, .group_size = 11, .type = NumberType::kNf4},
+        WeightCase{.name = "table4_channel", .bits = 4, .type = NumberType::kNf4},
         WeightCase{.name = "w8_channel", .bits = 8},
         WeightCase{.name = "w8_tensor_asymmetric", .bits = 8, .group_size = -1, .symmetric = false},
         WeightCase{.name = "w8_group128",

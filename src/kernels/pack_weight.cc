@@ -22,6 +22,7 @@ constexpr Names kDenseBF16{"bf16_scalar", "bf16_avx2", "bf16_avx512"};
 constexpr Names kDenseF16{"f16_scalar", "f16_avx2", "f16_avx512"};
 constexpr Names kCodes8{"w8a16_scalar", "w8a16_avx2", "w8a16_avx512"};
 constexpr Names kCodes4{"w4a16_scalar", "w4a16_avx2", "w4a16_avx512"};
+constexpr Names kTable4{"table4_scalar", "table4_avx2", "table4_avx512"};
 constexpr Names kDequantized{"dequantized_f32_scalar", "dequantized_f32_avx2", "dequantized_f32_avx512"};
 
 Tensor zero_lines(DType dtype, std::int64_t rows, std::int64_t columns, LineFormat format) {
@@ -150,6 +151,17 @@ Tensor doubled_fp4(const Tensor& codes) {
   return integers;
 }
 
+// Places in a table as pack_codes takes them: signed, the lowest standing for the first.
+Tensor signed_places(const QuantizedMatrix& weight) {
+  FARTHING_REQUIRE(weight.table.numel() == 16 && weight.table.dtype() == DType::kF32, Code::kCorruptData,
+                   "a table of 4-bit codes does not have 16 values", {{"values", weight.table.numel()}});
+  Tensor places = Tensor::empty(DType::kI8, weight.codes.shape());
+  std::int8_t* to = places.mutable_data<std::int8_t>();
+  for (const std::byte place : weight.codes.bytes())
+    *to++ = static_cast<std::int8_t>((static_cast<int>(place) & 15) - 8);
+  return places;
+}
+
 // The scales as kernels read them: 16-bit floats stay, everything else becomes F32.
 Tensor final_scales(const QuantizedMatrix& weight, bool is_fp4) {
   const DType dtype = weight.scales.dtype();
@@ -230,8 +242,8 @@ PackedWeight pack_weight(const Tensor& weight, Isa isa) {
 PackedWeight pack_weight(const QuantizedMatrix& weight, Isa isa) {
   require_consistent(weight);
   const bool is_fp4 = weight.type == NumberType::kFloat && weight.codes.dtype() == DType::kU8;
-  if ((weight.type == NumberType::kFloat && !is_fp4) || weight.table.defined())
-    return pack_dequantized(weight, isa);
+  const bool has_table = weight.table.defined();
+  if (weight.type == NumberType::kFloat && !is_fp4) return pack_dequantized(weight, isa);
   PackedWeight packed{
       .rows = weight.rows, .columns = weight.columns, .isa = isa, .group_size = weight.group_size};
   if (weight.group_index.defined()) {
@@ -240,10 +252,14 @@ PackedWeight pack_weight(const QuantizedMatrix& weight, Isa isa) {
     if (!is_identity(order)) packed.column_order = order;
   }
   packed.bits = weight.bits <= 4 && !is_fp4 ? 4 : 8;
-  packed.kernel = kernel_name(packed.bits == 4 ? kCodes4 : kCodes8, isa);
+  packed.kernel = kernel_name(has_table ? kTable4 : packed.bits == 4 ? kCodes4 : kCodes8, isa);
+  if (has_table) packed.table = weight.table;
   const LineFormat format = packed.bits == 4 ? LineFormat::kCodes4 : LineFormat::kCodes8;
   packed.data = zero_lines(DType::kU8, packed.rows, packed.columns, format);
-  pack_code_rows(is_fp4 ? doubled_fp4(weight.codes) : weight.codes, packed.column_order, format, packed);
+  pack_code_rows(has_table ? signed_places(weight)
+                 : is_fp4  ? doubled_fp4(weight.codes)
+                           : weight.codes,
+                 packed.column_order, format, packed);
   packed.scales = pack_scales(final_scales(weight, is_fp4), weight);
   if (!weight.symmetric) {
     packed.zero_points = Tensor::zeros(DType::kI8, packed.scales.shape());

@@ -16,12 +16,14 @@ LineFormat format_of(const PackedWeight& weight) {
     case DType::kF16:
       return LineFormat::kF16;
     default:
+      if (weight.table.defined()) return LineFormat::kTable4;
       return weight.bits == 4 ? LineFormat::kCodes4 : LineFormat::kCodes8;
   }
 }
 
 // The stored number at (row, column) of a panel; codes are signed again.
-float stored_value(LineFormat format, const std::byte* panel, std::int64_t row, std::int64_t column) {
+float stored_value(const PanelView& weight, const std::byte* panel, std::int64_t row, std::int64_t column) {
+  const LineFormat format = weight.format;
   const std::int64_t width = columns_per_line(format), i = column % width;
   const std::byte* line = panel + column / width * kLineBytes;
   if (format == LineFormat::kF16) {
@@ -36,6 +38,8 @@ float stored_value(LineFormat format, const std::byte* panel, std::int64_t row, 
       return static_cast<float>(static_cast<int>(word >> (8 * i) & 0xffu) - 128);
     case LineFormat::kCodes4:
       return static_cast<float>(static_cast<int>(word >> (4 * i) & 0xfu) - 8);
+    case LineFormat::kTable4:
+      return weight.table[word >> (4 * i) & 0xfu];
     default:
       return std::bit_cast<float>(word);
   }
@@ -54,13 +58,14 @@ PanelView view(const PackedWeight& weight) {
     result.scales = weight.scales.bytes().data();
     result.scale_type = weight.scales.dtype();
   }
+  if (weight.table.defined()) result.table = weight.table.data<float>();
   if (weight.zero_points.defined()) result.zero_points = weight.zero_points.data<std::int8_t>();
   return result;
 }
 
 float value_at(const PanelView& weight, std::int64_t row, std::int64_t column) {
   const std::int64_t panel = row / kPanelRows, r = row % kPanelRows;
-  const float value = stored_value(weight.format, weight.panel(panel), r, column);
+  const float value = stored_value(weight, weight.panel(panel), r, column);
   const std::int64_t at = (panel * weight.groups + column / weight.group_size) * kPanelRows + r;
   const float zero_point = weight.zero_points == nullptr ? 0.0f : static_cast<float>(weight.zero_points[at]);
   float scale = weight.factor;

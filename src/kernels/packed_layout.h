@@ -5,6 +5,7 @@
 //   line of F16     2 columns: 16 halves of the first, 16 of the second
 //   line of BF16    2 columns: 16 words of 32 bits; column i of the line is in bits 16 i and up
 //   line of codes8  4 columns: the same with bytes;   codes4  8 columns: the same with nibbles
+//   line of table4  8 columns: nibbles that are places in a table of 16 values
 //
 // A word holds columns of one output, so one shift or mask of a vector of words gives one column of 16
 // outputs. Codes are unsigned: the lowest signed code is 0. Scales and zero points are [panels, groups, 16].
@@ -23,10 +24,10 @@ inline constexpr std::int64_t kLineBytes = 64;
 /// Short chains round less, and 256 columns of 32 outputs fit the L1 cache.
 inline constexpr std::int64_t kBlockColumns = 256;
 
-enum class LineFormat { kF32, kBF16, kF16, kCodes8, kCodes4 };
+enum class LineFormat { kF32, kBF16, kF16, kCodes8, kCodes4, kTable4 };
 
 constexpr std::int64_t columns_per_line(LineFormat format) {
-  constexpr std::int64_t kColumns[] = {1, 2, 2, 4, 8};
+  constexpr std::int64_t kColumns[] = {1, 2, 2, 4, 8, 8};
   return kColumns[static_cast<int>(format)];
 }
 
@@ -42,6 +43,7 @@ struct PanelView {
   const std::byte* scales = nullptr;         // [panels, groups, 16], or null: all are `factor`
   DType scale_type = DType::kF32;            // kF32, kBF16 or kF16
   const std::int8_t* zero_points = nullptr;  // [panels, groups, 16], or null: all are 0
+  const float* table = nullptr;              // [16], of kTable4
   float factor = 1.0f;
 
   std::int64_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }

@@ -12,7 +12,7 @@ inline IntVec load_words(const std::byte* line, int lane) {
 struct LineF32 {
   static constexpr int kColumns = 1;
   struct Offsets {};
-  static Offsets offsets(Vec) { return {}; }
+  static Offsets offsets(Vec, const float*) { return {}; }
   static Vec open(const std::byte* line, int lane) { return as_float(load_words(line, lane)); }
   static Vec value(Vec line, int, const Offsets&) { return line; }
 };
@@ -20,7 +20,7 @@ struct LineF32 {
 struct LineF16 {
   static constexpr int kColumns = 2;
   struct Offsets {};
-  static Offsets offsets(Vec) { return {}; }
+  static Offsets offsets(Vec, const float*) { return {}; }
   static const std::uint16_t* open(const std::byte* line, int lane) {
     return reinterpret_cast<const std::uint16_t*>(line) + lane;
   }
@@ -32,7 +32,7 @@ struct LineF16 {
 struct LineBF16 {
   static constexpr int kColumns = 2;
   struct Offsets {};
-  static Offsets offsets(Vec) { return {}; }
+  static Offsets offsets(Vec, const float*) { return {}; }
   static IntVec open(const std::byte* line, int lane) { return load_words(line, lane); }
   static Vec value(IntVec line, int i, const Offsets&) {
     return as_float(i == 0 ? shift_left<16>(line) : bit_and(line, set_int(0xffff0000u)));
@@ -49,7 +49,7 @@ struct LineCodes {
   struct Offsets {
     Vec place[kPlaces];
   };
-  static Offsets offsets(Vec zero_point) {
+  static Offsets offsets(Vec zero_point, const float*) {
     Offsets result;
     const Vec code_of_zero = zero_point + set(static_cast<float>(1 << (kBits - 1)));
     for (int i = 0; i < kPlaces; ++i)
@@ -63,6 +63,17 @@ struct LineCodes {
     const IntVec exponent = set_int(static_cast<std::uint32_t>(127 + 23 - bit) << 23);
     const IntVec codes = i < kPlaces ? line : shift_right<16>(line);
     return as_float(and_or(codes, mask, exponent)) - offsets.place[i % kPlaces];
+  }
+};
+
+// Places in a table of 16 values, which stays in registers.
+struct LineTable4 {
+  static constexpr int kColumns = 8;
+  using Offsets = Table16;
+  static Offsets offsets(Vec, const float* table) { return load_table(table); }
+  static IntVec open(const std::byte* line, int lane) { return load_words(line, lane); }
+  static Vec value(IntVec line, int i, const Offsets& table) {
+    return look_up(table, shift_right(line, 4 * i));
   }
 };
 
@@ -80,6 +91,8 @@ void with_format(LineFormat format, const Call& call) {
       return call.template run<LineCodes<8>>();
     case LineFormat::kCodes4:
       return call.template run<LineCodes<4>>();
+    case LineFormat::kTable4:
+      return call.template run<LineTable4>();
   }
 }
 

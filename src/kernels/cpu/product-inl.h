@@ -63,7 +63,7 @@ struct WidenPanel {
       const std::int64_t group = from / weight.group_size;
       const std::int64_t to = std::min(end, (group + 1) * weight.group_size);
       for (int lane = 0; lane < kPanelRows; lane += kLanes) {
-        const auto offsets = Format::offsets(load_zero_point(weight, panel, group, lane));
+        const auto offsets = Format::offsets(load_zero_point(weight, panel, group, lane), weight.table);
         widen_columns<Format>(weight.panel(panel), lane, offsets, from, to,
                               out + (from - begin) * kPanelRows + lane);
       }
@@ -139,7 +139,8 @@ void multiply_few_rows(const ProductBlock& block, std::int64_t panel) {
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v) {
       offsets[v] = Format::offsets(
-          load_zero_point(weight, panel + v / kVecsPerPanel, group, v % kVecsPerPanel * kLanes));
+          load_zero_point(weight, panel + v / kVecsPerPanel, group, v % kVecsPerPanel * kLanes),
+          weight.table);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) sums[r][v] = zero();
     }

@@ -119,6 +119,19 @@ inline Vec load_int8(const std::int8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 
+/// 16 floats, found by the low four bits of every lane.
+struct Table16 {
+  Vec low, high;
+};
+inline Table16 load_table(const float* p) {
+  return {load(p), load(p + kLanes)};
+}
+inline Vec look_up(const Table16& table, IntVec place) {
+  const Vec low = _mm256_permutevar8x32_ps(table.low, place),
+            high = _mm256_permutevar8x32_ps(table.high, place);
+  return _mm256_blendv_ps(low, high, as_float(shift_left<28>(place)));  // by bit 3, moved to the sign
+}
+
 /// Sums of 16 lanes, added as a tree whose shape is the same in every instruction set. Begin with {}.
 struct Sum16 {
   Vec lanes[2];

@@ -117,6 +117,17 @@ inline Vec load_int8(const std::int8_t* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 
+/// 16 floats, found by the low four bits of every lane.
+struct Table16 {
+  Vec values;
+};
+inline Table16 load_table(const float* p) {
+  return {load(p)};
+}
+inline Vec look_up(const Table16& table, IntVec place) {
+  return _mm512_permutexvar_ps(place, table.values);
+}
+
 /// Sums of 16 lanes, added as a tree whose shape is the same in every instruction set. Begin with {}.
 struct Sum16 {
   Vec lanes[1];
