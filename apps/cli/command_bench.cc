@@ -76,7 +76,7 @@ std::string scheme_of(const OpenedModel& opened) {
 Row measure(App& app, OpenedModel& opened, const BenchOptions& options, std::int64_t batch,
             std::int64_t prefill, std::int64_t decode) {
   Row row{.model = opened.name,
-          .scheme = scheme_of(opened),
+          .scheme = options.load_in.empty() ? scheme_of(opened) : options.load_in,
           .batch = batch,
           .prefill_tokens = prefill,
           .decode_tokens = decode};

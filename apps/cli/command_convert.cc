@@ -4,6 +4,7 @@
 #include "formats/weight_format.h"
 #include "models/config.h"
 #include "models/family.h"
+#include "models/tokenizer_files.h"
 #include "plan/gguf_plan.h"
 #include "quantize/convert.h"
 #include "quantize/gguf_export.h"
@@ -42,9 +43,8 @@ quantize::ConvertResult convert_to_gguf(App& app, const ConvertOptions& options)
   const std::filesystem::path path = checkpoint::find_model(options.model);
   const auto source = std::make_shared<const checkpoint::Checkpoint>(checkpoint::Checkpoint::open(path));
   const Json config = source->config();
-  const plan::GgufPlan plan =
-      plan::make_gguf_plan(*source, config, models::declare(models::Config(config)),
-                           {.model_name = std::filesystem::weakly_canonical(path).stem().string()});
+  const plan::GgufPlan plan = plan::make_gguf_plan(*source, config, models::declare(models::Config(config)),
+                                                   {.model_name = models::name_of(path)});
   for (const plan::Deviation& deviation : plan.deviations)
     app.reporter().warn(fmt::format("{}: {}", deviation.module, deviation.what));
   const plan::QuantizeResult written =

@@ -5,6 +5,7 @@
 #include "cli/quantize_options.h"
 #include "models/family.h"
 #include "models/prompt.h"
+#include "models/tokenizer_files.h"
 #include "plan/gguf_plan.h"
 #include "quantize/gguf_export.h"
 #include "report/quantize_report.h"
@@ -74,12 +75,11 @@ int quantize_to_gguf(App& app, const QuantizeOptions& options, const formats::gg
   const Json config = source->config();
   const nn::ModelSpec spec = models::declare(models::Config(config));
   const bool weighs = options.calibration.has_value() && options.flags.method != "rtn";
-  const plan::GgufPlan plan =
-      plan::make_gguf_plan(*source, config, spec,
-                           {.mixture = &mixture,
-                            .model_name = std::filesystem::weakly_canonical(path).stem().string(),
-                            .ignore = options.flags.ignore,
-                            .weigh_columns = weighs});
+  const plan::GgufPlan plan = plan::make_gguf_plan(*source, config, spec,
+                                                   {.mixture = &mixture,
+                                                    .model_name = models::name_of(path),
+                                                    .ignore = options.flags.ignore,
+                                                    .weigh_columns = weighs});
   reporter.note(fmt::format("plan         {}  {} tensors  {} {}  disk {}  {:.2f} bits/weight",
                             plan.model_name, plan.tensors.size(), plan.scheme_name,
                             weighs ? "imatrix" : "rtn", format_bytes(plan.bytes_out), plan.bits_per_weight));

@@ -102,6 +102,11 @@ fs::path folder_of(const fs::path& model) {
   return is_folder(model) ? model : fs::absolute(model).parent_path();
 }
 
+std::string name_of(const fs::path& model) {
+  const fs::path plain = fs::weakly_canonical(model);
+  return (is_folder(model) ? plain.filename() : plain.stem()).string();
+}
+
 tokenizer::Tokenizer open_tokenizer(const fs::path& model) {
   const auto file = gguf_file(model);
   if (!file) return tokenizer::Tokenizer::open(folder_of(model));

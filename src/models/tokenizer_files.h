@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
@@ -11,6 +12,9 @@ namespace farthing::models {
 
 /// The folder in which the files beside the weights lie: `model` itself, or the folder of a weight file.
 std::filesystem::path folder_of(const std::filesystem::path& model);
+
+/// What the model is called: the last part of its path, without the ending of a weight file.
+std::string name_of(const std::filesystem::path& model);
 
 /// Opens the tokenizer of `model`, a folder or a weight file. A GGUF file speaks for itself where its
 /// vocabulary is known here, else the files beside it do. Throws what Tokenizer::open throws.
