@@ -2,6 +2,7 @@
 #include "tokenizer/ggml_vocabulary.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/directory.h"
 #include "base/error.h"
@@ -60,6 +61,18 @@ bool adds_space(const Json& tree) {
   return adds;
 }
 
+/// Which tokens surround a text. What stands there has the role, also where no file says so.
+void find_frame(const Tokenizer& tokenizer, GgmlVocabulary& vocabulary) {
+  const std::vector<std::int32_t> bare = tokenizer.encode("a", {.add_special_tokens = false});
+  const std::vector<std::int32_t> framed = tokenizer.encode("a");
+  const auto inside = std::ranges::search(framed, bare);
+  const std::span before(framed.begin(), inside.begin()), after(inside.end(), framed.end());
+  vocabulary.add_bos = !before.empty();
+  vocabulary.add_eos = !after.empty();
+  if (!before.empty()) vocabulary.roles["bos_token"] = before.back();
+  if (!after.empty()) vocabulary.roles["eos_token"] = after.front();
+}
+
 /// What every token is, from the added ones of the file and the roles.
 void fill_tokens(const Tokenizer& tokenizer, std::int64_t size, GgmlVocabulary& vocabulary) {
   const std::int64_t count = std::max(size, tokenizer.vocab_size());
@@ -74,13 +87,7 @@ void fill_tokens(const Tokenizer& tokenizer, std::int64_t size, GgmlVocabulary& 
   for (const std::string_view role : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
     if (const auto token = tokenizer.special_token_with_id(role)) vocabulary.roles.emplace(role, token->id);
   }
-  const std::vector<std::int32_t> frame = tokenizer.encode("");
-  const auto frames = [&](std::string_view role) {
-    const auto id = vocabulary.roles.find(role);
-    return id != vocabulary.roles.end() && std::ranges::find(frame, id->second) != frame.end();
-  };
-  vocabulary.add_bos = frames("bos_token");
-  vocabulary.add_eos = frames("eos_token");
+  find_frame(tokenizer, vocabulary);
 }
 
 /// SentencePiece numbers pieces as the file types of tokens do.
