@@ -8,7 +8,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/test_files.h"
 #include "evaluate/consumer_profile.h"
-#include "evaluate/consumer_profile.h"
 
 namespace farthing::evaluate {
 namespace {

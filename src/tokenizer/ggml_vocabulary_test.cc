@@ -19,7 +19,8 @@ const fs::path kDemo = fs::path(FARTHING_SOURCE_DIR) / "models" / "tiny-llava-21
 void expect_same_ids(const Tokenizer& a, const Tokenizer& b, const std::string& text) {
   EXPECT_EQ(a.encode(text), b.encode(text)) << text.substr(0, 200);
   const auto ids = a.encode(text);
-  const DecodeOptions plain{.clean_up_tokenization_spaces = false};  // a wish of the config, which GGUF cannot say
+  const DecodeOptions plain{.clean_up_tokenization_spaces =
+                                false};  // a wish of the config, which GGUF cannot say
   EXPECT_EQ(a.decode(ids, plain), b.decode(ids, plain)) << text.substr(0, 200);
 }
 
