@@ -40,6 +40,14 @@ class Target {
     file_ = staged_->path() / fmt::format("{}-{}.gguf", plan.model_name, plan.scheme_name);
   }
 
+  // A file that did not become whole is of no use: there is nothing to go on from.
+  ~Target() {
+    std::error_code ignored;
+    if (!staged_ && !committed_) fs::remove(file_, ignored);
+  }
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+
   const fs::path& file() const { return file_; }
   const fs::path& final_path() const { return staged_ ? staged_->final_path() : final_; }
   std::optional<fs::path> folder() const { return staged_ ? std::optional(staged_->path()) : std::nullopt; }
@@ -47,12 +55,14 @@ class Target {
   void commit() {
     if (staged_) return staged_->commit();
     rename_path(file_, final_);
+    committed_ = true;
     sync_directory(final_.has_parent_path() ? final_.parent_path() : ".");
   }
 
  private:
   fs::path final_, file_;
   std::optional<checkpoint::StagedDirectory> staged_;
+  bool committed_ = false;
 };
 
 // Row 2j + t of a head is its row j + t * half: halves that rotate against each other become neighbours.
