@@ -20,7 +20,6 @@
 namespace farthing::cli {
 namespace {
 
-
 // The family's declaration, or nothing for a model nobody declared: data-free methods need none.
 std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::string& method,
                                               Reporter& reporter) {

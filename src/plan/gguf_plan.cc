@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoint/gguf/model.h"
 #include "plan/gguf_metadata.h"
+#include "plan/modifier_match.h"
 #include "scheme/target.h"
 
 namespace farthing::plan {

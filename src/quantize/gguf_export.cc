@@ -127,7 +127,7 @@ class Export {
   // The samples go through the unchanged model, as llama.cpp collects its matrix.
   void calibrate() {
     FARTHING_CHECK(calibration_ != nullptr);
-    CalibratedModel model(plan_.spec, checkpoint_, *calibration_, pool_, reporter_, cancel_);
+    CalibratedModel model(plan_.spec, checkpoint_, *calibration_, Streams{}, pool_, reporter_, cancel_);
     calibrate::Listener* const listener = &importance_;
     const nn::DecoderSpec& decoder = plan_.spec.decoder;
     const auto num_blocks = static_cast<std::int64_t>(decoder.blocks.size());
