@@ -45,9 +45,9 @@ class GgufExport : public testing::Test {
   // Largest difference between the tensors of two checkpoints of one text model.
   static double distance(const fs::path& a, const fs::path& b) {
     const Checkpoint first = Checkpoint::open(a), second = Checkpoint::open(b);
-    EXPECT_EQ(first.tensors().size(), second.tensors().size());
     double largest = 0;
     for (const checkpoint::TensorInfo& info : first.tensors()) {
+      if (info.name.ends_with("inv_freq")) continue;  // of old files; computed
       const Tensor x = to_float32(first.read(info.name)), y = to_float32(second.read(info.name));
       EXPECT_EQ(x.shape(), y.shape()) << info.name;
       for (std::int64_t i = 0; i < x.numel(); ++i)
@@ -148,7 +148,8 @@ TEST_F(GgufExport, DataFreeTypesAreThePeersFiles) {
           << info.name;
     }
     const Json facts = checkpoint::gguf::read_metadata(folder_ / "x.gguf");
-    for (const auto& [key, value] : checkpoint::gguf::read_metadata(theirs).items()) {
+    const Json expected = checkpoint::gguf::read_metadata(theirs);
+    for (const auto& [key, value] : expected.items()) {
       if (key == "general.name" || value.is_array() || key == "tokenizer.ggml.model") continue;
       EXPECT_EQ(facts.value(key, Json()), value) << key;
     }
