@@ -45,8 +45,8 @@ float extreme_of(const float* x) {
   return extreme;
 }
 
-// x is about d * (code - kCodes / 2). Without weights the extreme value gets the code 0, and products are
-// formed in double precision, as the reference package does.
+// x is about d * (code - kCodes / 2). Without weights the extreme value gets the code 0, and every
+// operation is rounded to single precision, as in the reference package.
 template <int kCodes>
 void encode_centred(const float* x, const float* w, Byte* block) {
   int codes[kShort];
@@ -54,9 +54,9 @@ void encode_centred(const float* x, const float* w, Byte* block) {
   float d;
   if (w == nullptr) {
     d = extreme_of(x) / -kMiddle;
-    const double inverse = d != 0 ? 1 / d : 0;
+    const float inverse = d != 0 ? 1 / d : 0;
     for (int i = 0; i < kShort; ++i)
-      codes[i] = std::clamp(static_cast<int>(x[i] * inverse + (kMiddle + 0.5)), 0, kCodes - 1);
+      codes[i] = std::clamp(static_cast<int>(x[i] * inverse + (kMiddle + 0.5f)), 0, kCodes - 1);
   } else {
     const EvenCodes to_code = {-kMiddle, kMiddle - 1};
     d = storable(ggml::fit_scale<kShort>(x, w, to_code));
