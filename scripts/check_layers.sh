@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 levels='
 base
 tensor
-checkpoint tokenizer image
+checkpoint tokenizer image audio
 scheme kernels
 nn methods formats
 models

@@ -73,7 +73,7 @@ class Conversation {
   void add_picture(const std::string& path) {
     FARTHING_REQUIRE(prompts_.takes_pictures(), Code::kInvalidArgument, "this model takes no pictures",
                      {{"model", opened_.name}});
-    pictures_.push_back(image::open(path));
+    pictures_.push_back(image::open(path, prompts_.decode_options()));
     ++waiting_;
     app_.write(
         fmt::format("({} x {} pixels; ask about it)\n", pictures_.back().width, pictures_.back().height));

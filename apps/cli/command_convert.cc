@@ -29,9 +29,9 @@ std::optional<DType> parse_dtype_flag(const std::optional<std::string>& name) {
   return dtype;
 }
 
-std::optional<nn::ModelSpec> declare_if_known(const Json& config) {
+std::optional<nn::ModelSpec> declare_if_known(const checkpoint::Checkpoint& checkpoint) {
   try {
-    return models::declare(models::Config(config));
+    return models::declare(checkpoint);
   } catch (const Error& error) {
     if (error.code() != Code::kUnsupported) throw;
     return std::nullopt;
@@ -59,7 +59,7 @@ quantize::ConvertResult convert_to_gguf(App& app, const ConvertOptions& options)
 
 quantize::ConvertResult convert_folder(App& app, const ConvertOptions& options) {
   const auto source = checkpoint::Checkpoint::open(checkpoint::find_model(options.model));
-  return quantize::convert(source, declare_if_known(source.config()),
+  return quantize::convert(source, declare_if_known(source),
                            {.output = options.output,
                             .format = options.format,
                             .dtype = parse_dtype_flag(options.dtype),

@@ -29,7 +29,7 @@ plan::Estimate estimate_of(App& app, const EstimateOptions& options) {
   const auto checkpoint = checkpoint::Checkpoint::open(checkpoint::find_model(*options.model));
   std::optional<nn::ModelSpec> spec;
   try {
-    spec = models::declare(models::Config(checkpoint.config()));
+    spec = models::declare(checkpoint);
   } catch (const Error& error) {
     if (error.code() != Code::kUnsupported) throw;
     app.reporter().warn(fmt::format("{}: only sizes on disk can be told", error.what()));

@@ -47,8 +47,10 @@ bool is_derived(const std::string& name) {
 
 Inputs read_inputs(const std::filesystem::path& file) {
   const checkpoint::Checkpoint tensors = checkpoint::load_safetensors(file);
-  const Tensor ids = tensors.read("input_ids");
-  const std::vector<std::int64_t> values = integers_of(ids, "input_ids", file);
+  // Models that hear and write have their text on the decoder's side.
+  const std::string name = tensors.contains("decoder_input_ids") ? "decoder_input_ids" : "input_ids";
+  const Tensor ids = tensors.read(name);
+  const std::vector<std::int64_t> values = integers_of(ids, name, file);
   Inputs inputs{.rows = ids.dim(0), .columns = ids.dim(1)};
   FARTHING_REQUIRE(ids.numel() > 0, Code::kInvalidArgument, "input_ids is empty", {{"file", file.string()}});
   std::vector<std::int64_t> mask(values.size(), 1);
@@ -64,7 +66,7 @@ Inputs read_inputs(const std::filesystem::path& file) {
     ++inputs.lengths[i / static_cast<std::size_t>(inputs.columns)];
   }
   for (const checkpoint::TensorInfo& info : tensors.tensors()) {
-    if (info.name != "input_ids" && info.name != "attention_mask" && !is_derived(info.name))
+    if (info.name != name && info.name != "attention_mask" && !is_derived(info.name))
       inputs.pictures.emplace(info.name, tensors.read(info.name));
   }
   return inputs;

@@ -64,7 +64,7 @@ void declare_family(const Json& config, Facts& facts) {
     return;
   }
   try {
-    facts.spec = models::declare(reader);
+    facts.spec = models::declare(*facts.checkpoint);
   } catch (const Error& error) {
     facts.problems.emplace_back(error.what());
   }
@@ -194,12 +194,14 @@ std::string describe(const Facts& facts, const std::string& name) {
     row("decoder", blocks_text(decoder.blocks, decoder.hidden_size));
     if (facts.spec->vision)
       row("vision", blocks_text(facts.spec->vision->blocks, facts.spec->vision->hidden_size));
+    if (facts.spec->audio)
+      row("audio", blocks_text(facts.spec->audio->blocks, facts.spec->audio->hidden_size));
     row("linears",
-        fmt::format(
-            "{} parameters in the decoder's blocks, {} in vision and projector, {} in the head",
-            format_count(parameters_of(*facts.spec, {models::Role::kText})),
-            format_count(parameters_of(*facts.spec, {models::Role::kVision, models::Role::kProjector})),
-            format_count(parameters_of(*facts.spec, {models::Role::kHead}))));
+        fmt::format("{} parameters in the decoder's blocks, {} in towers and projector, {} in the head",
+                    format_count(parameters_of(*facts.spec, {models::Role::kText})),
+                    format_count(parameters_of(*facts.spec, {models::Role::kVision, models::Role::kAudio,
+                                                             models::Role::kProjector})),
+                    format_count(parameters_of(*facts.spec, {models::Role::kHead}))));
     row("left alone", facts.spec->default_ignore.empty()
                           ? "nothing"
                           : fmt::format("{}", fmt::join(facts.spec->default_ignore, ", ")));

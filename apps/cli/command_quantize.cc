@@ -21,10 +21,10 @@ namespace farthing::cli {
 namespace {
 
 // The family's declaration, or nothing for a model nobody declared: data-free methods need none.
-std::optional<nn::ModelSpec> declare_if_known(const Json& config, const std::string& method,
-                                              Reporter& reporter) {
+std::optional<nn::ModelSpec> declare_if_known(const checkpoint::Checkpoint& checkpoint,
+                                              const std::string& method, Reporter& reporter) {
   try {
-    return models::declare(models::Config(config));
+    return models::declare(checkpoint);
   } catch (const Error& error) {
     if (error.code() != Code::kUnsupported || method.ends_with("gptq")) throw;
     reporter.warn(
@@ -145,7 +145,7 @@ int run_quantize(App& app, QuantizeOptions& options) {
     plan::apply_flags(*recipe, options.flags);
   }
   std::optional<nn::ModelSpec> spec =
-      declare_if_known(config, recipe ? "auto" : options.flags.method, reporter);
+      declare_if_known(*source, recipe ? "auto" : options.flags.method, reporter);
   if (!recipe) recipe = plan::recipe_from_flags(options.flags, spec.has_value());
   const plan::RecipeCalibration recipe_calibration = recipe->calibration;
   const std::string name = std::filesystem::weakly_canonical(directory).filename().string();

@@ -18,7 +18,7 @@ struct RunOptions {
   std::string model;
   std::string load_in;  // "4bit", "8bit", or as stored
   std::optional<std::string> prompt;
-  std::vector<std::filesystem::path> images;
+  std::vector<std::filesystem::path> images, sounds;
   std::string system;
   std::int64_t max_tokens = 256;
   generate::SamplingOptions sampling;
@@ -27,8 +27,9 @@ struct RunOptions {
   std::optional<std::filesystem::path> logits;
 };
 
-std::string read_prompt(const RunOptions& options) {
+std::string read_prompt(const RunOptions& options, const std::string& default_prompt) {
   if (options.prompt) return *options.prompt;
+  if (!default_prompt.empty()) return default_prompt;
   FARTHING_REQUIRE(!::isatty(STDIN_FILENO), Code::kInvalidArgument, "no prompt", {},
                    "farthing run MODEL \"your question\", or pipe a text in");
   return {std::istreambuf_iterator<char>(std::cin), {}};
@@ -36,9 +37,10 @@ std::string read_prompt(const RunOptions& options) {
 
 Json chat_of(const RunOptions& options, const std::string& prompt) {
   Json content = prompt;
-  if (!options.images.empty()) {
+  if (!options.images.empty() || !options.sounds.empty()) {
     content = Json::array();
     for (std::size_t i = 0; i < options.images.size(); ++i) content.push_back({{"type", "image"}});
+    for (std::size_t i = 0; i < options.sounds.size(); ++i) content.push_back({{"type", "audio"}});
     content.push_back({{"type", "text"}, {"text", prompt}});
   }
   Json messages = Json::array();
@@ -70,14 +72,27 @@ std::string stats_line(const OpenedModel& opened, const models::Prompt& prompt,
       format_bytes(peak_resident_bytes()));
 }
 
+models::Prompt prepare_prompt(const RunOptions& options, const models::PromptProcessor& prompts,
+                              const std::string& default_prompt) {
+  const std::string text = read_prompt(options, default_prompt);
+  if (!options.sounds.empty()) {
+    FARTHING_REQUIRE(options.images.empty(), Code::kInvalidArgument, "both --image and --audio given", {},
+                     "give one of them");
+    std::vector<audio::Waveform> sounds;
+    for (const auto& file : options.sounds) sounds.push_back(audio::open(file));
+    const bool is_chat = !options.raw && default_prompt.empty();
+    return prompts.encode_sounds(is_chat ? prompts.render(chat_of(options, text), true) : text, sounds, true);
+  }
+  std::vector<image::Image> pictures;
+  for (const auto& file : options.images) pictures.push_back(image::open(file, prompts.decode_options()));
+  return options.raw ? prompts.encode(text, pictures, true)
+                     : prompts.encode_chat(chat_of(options, text), pictures, true);
+}
+
 int run_prompt(App& app, RunOptions& options) {
   OpenedModel opened = open_model(app, options.model, options.load_in);
   const models::PromptProcessor prompts = opened.prompts();
-  const std::string text = read_prompt(options);
-  std::vector<image::Image> pictures;
-  for (const auto& file : options.images) pictures.push_back(image::open(file));
-  const models::Prompt prompt = options.raw ? prompts.encode(text, pictures, true)
-                                            : prompts.encode_chat(chat_of(options, text), pictures, true);
+  const models::Prompt prompt = prepare_prompt(options, prompts, opened.model.spec().default_prompt);
   if (options.logits) write_logits(opened.model, prompt, *options.logits, app.threads());
 
   options.sampling.seed = static_cast<std::uint64_t>(options.seed);
@@ -122,11 +137,13 @@ void add_run(App& app) {
   app.command("run", "answer one question, also about a picture")
       .example("farthing run ./model \"Why is the sky blue?\"")
       .example("farthing run ./llava --image kitten.jpg \"What animal is this?\"")
+      .example("farthing run ./whisper --audio talk.wav")
       .example("cat letter.txt | farthing run ./model --max-tokens 100")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
       .positional("PROMPT", options->prompt, "the question; read from standard input when absent",
                   Command::Presence::kOptional)
       .option("--image", "FILE", options->images, "a picture to ask about; repeatable")
+      .option("--audio", "FILE", options->sounds, "a WAV file to write down or ask about; repeatable")
       .option("--system", "TEXT", options->system, "system message")
       .option("--max-tokens", "N", options->max_tokens, "most tokens of the answer (256)")
       .option("--load-in", "FORM", read_choice(options->load_in, {"4bit", "8bit"}),

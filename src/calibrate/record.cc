@@ -133,12 +133,22 @@ Json messages_from_conversation(const Json& conversation, const std::string& ori
   return messages;
 }
 
-void add_picture_path(Record& record, const Json& value, const fs::path& folder) {
+void add_path(const Record& record, const Json& value, const fs::path& folder, std::vector<fs::path>& paths) {
   if (value.is_null()) return;  // rows without a picture among rows with one
-  FARTHING_REQUIRE(value.is_string(), Code::kCorruptData, "a picture must be given by its path",
+  FARTHING_REQUIRE(value.is_string(), Code::kCorruptData, "a picture or sound must be given by its path",
                    {{"record", record.origin}, {"given", value.type_name()}});
   fs::path path = value.get<std::string>();
-  record.images.push_back(path.is_absolute() ? path : folder / path);
+  paths.push_back(path.is_absolute() ? path : folder / path);
+}
+
+// The paths under any of the keys, one or a list.
+void add_paths(const Record& record, const Json& row, std::initializer_list<const char*> keys,
+               const fs::path& folder, std::vector<fs::path>& paths) {
+  for (const char* key : keys) {
+    if (!row.contains(key)) continue;
+    const Json list = row[key].is_array() ? row[key] : Json::array({row[key]});
+    for (const Json& value : list) add_path(record, value, folder, paths);
+  }
 }
 
 // Pictures named inside the content parts, in order: {"type": "image", "image": "a.jpg"}.
@@ -149,7 +159,7 @@ void add_pictures_of_messages(Record& record, const fs::path& folder) {
     for (const Json& part : *content) {
       for (const char* key : {"image", "path", "url"}) {
         if (part.is_object() && part.value("type", "") == "image" && part.contains(key)) {
-          add_picture_path(record, part[key], folder);
+          add_path(record, part[key], folder, record.images);
           break;
         }
       }
@@ -184,13 +194,8 @@ Record record_from_json(const Json& row, std::string origin, const fs::path& fol
   Record record{.origin = std::move(origin)};
   FARTHING_REQUIRE(row.is_object(), Code::kCorruptData, "calibration record is not a JSON object",
                    {{"record", record.origin}});
-  for (const char* key : {"image", "images"}) {
-    if (!row.contains(key)) continue;
-    if (row[key].is_array())
-      for (const Json& value : row[key]) add_picture_path(record, value, folder);
-    else
-      add_picture_path(record, row[key], folder);
-  }
+  add_paths(record, row, {"image", "images"}, folder, record.images);
+  add_paths(record, row, {"audio", "audios"}, folder, record.sounds);
   if (row.contains("input_ids") && row["input_ids"].is_array()) {
     for (const Json& id : row["input_ids"]) {
       FARTHING_REQUIRE(id.is_number_integer() && id >= 0 && id <= std::numeric_limits<std::int32_t>::max(),

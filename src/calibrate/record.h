@@ -20,8 +20,9 @@ struct Record {
   Json messages;                              // a chat: list of {role, content}; null when there is none
   std::vector<std::filesystem::path> images;  // in the order of the chat's image parts
   std::vector<std::pair<std::string, std::string>>
-      embedded_images;            // (name, file bytes) of built-in pictures
-  std::vector<std::int32_t> ids;  // tokenised already; nothing else is used then
+      embedded_images;                        // (name, file bytes) of built-in pictures
+  std::vector<std::filesystem::path> sounds;  // WAV files, as the images; `text` is then what they say
+  std::vector<std::int32_t> ids;              // tokenised already; nothing else is used then
 };
 
 struct RecordOptions {

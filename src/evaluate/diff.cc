@@ -23,7 +23,7 @@ class Weights {
     const Json config = checkpoint_.config();
     std::optional<nn::ModelSpec> spec;
     try {
-      if (!config.empty()) spec = models::declare(models::Config(config));
+      if (!config.empty()) spec = models::declare(checkpoint_);
     } catch (const Error& error) {
       if (error.code() != Code::kUnsupported) throw;  // an unknown family: names are taken as they are
     }

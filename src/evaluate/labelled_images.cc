@@ -92,7 +92,7 @@ Accuracy measure_accuracy(models::Model& model, models::Model* base, const model
     const auto part = images.subspan(begin, std::min(kPicturesAtOnce, images.size() - begin));
     std::vector<models::Prompt> prompts;
     for (const LabelledImage& image : part) {
-      const image::Image picture = image::open(image.file);
+      const image::Image picture = image::open(image.file, processor.decode_options());
       prompts.push_back(processor.encode_chat(messages, std::span(&picture, 1), true));
     }
     const auto answers = answer(model, prompts, processor, max_tokens, pool, cancel);

@@ -123,7 +123,7 @@ class Verifier {
   void check_declaration(const checkpoint::Checkpoint& checkpoint) {
     std::optional<nn::ModelSpec> spec;
     try {
-      spec = models::declare(models::Config(checkpoint.config()));
+      spec = models::declare(checkpoint);
     } catch (const Error& error) {
       if (error.code() == Code::kUnsupported) return;  // an unknown family is no fault of the checkpoint
       throw;

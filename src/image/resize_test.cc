@@ -26,6 +26,18 @@ TEST(Resize, BitForBitAsPillow) {
   }
 }
 
+TEST(Resize, BitForBitAsTorch) {
+  const Image source = open(test_file("resize/source.png"));
+  for (const Resample resample : {Resample::kBilinear, Resample::kBicubic})
+    for (const auto& [width, height] : {std::pair{12, 9}, {40, 9}}) {
+      const std::string name =
+          fmt::format("torch-{}-{}x{}.png", kNames[static_cast<int>(resample)], width, height);
+      EXPECT_EQ(resize(source, width, height, resample, Arithmetic::kTorch).rgb,
+                open(test_file("resize/" + name)).rgb)
+          << name;
+    }
+}
+
 TEST(Resize, WindowIsAPartOfTheWhole) {
   const Image source = gradient(37, 29);
   for (int code = 0; code < 6; ++code) {

@@ -44,6 +44,7 @@ nn::ModelSpec declare_llama4(const Config& config);
 nn::ModelSpec declare_llama4_text(const Config& config);
 nn::ModelSpec declare_llava(const Config& config);
 nn::ModelSpec declare_llava_next(const Config& config);
+nn::ModelSpec declare_llava_onevision(const Config& config);
 nn::ModelSpec declare_minicpm3(const Config& config);
 nn::ModelSpec declare_minimax_m2(const Config& config);
 nn::ModelSpec declare_ministral(const Config& config);
@@ -64,15 +65,20 @@ nn::ModelSpec declare_phi(const Config& config);
 nn::ModelSpec declare_phi3(const Config& config);
 nn::ModelSpec declare_qwen2(const Config& config);
 nn::ModelSpec declare_qwen2_5_vl(const Config& config);
+nn::ModelSpec declare_qwen2_audio(const Config& config);
 nn::ModelSpec declare_qwen2_moe(const Config& config);
 nn::ModelSpec declare_qwen2_vl(const Config& config);
 nn::ModelSpec declare_qwen3(const Config& config);
 nn::ModelSpec declare_qwen3_moe(const Config& config);
+nn::ModelSpec declare_qwen3_omni_moe(const Config& config);
+nn::ModelSpec declare_qwen3_omni_moe_thinker(const Config& config);
 nn::ModelSpec declare_qwen3_vl(const Config& config);
+nn::ModelSpec declare_qwen3_vl_moe(const Config& config);
 nn::ModelSpec declare_seed_oss(const Config& config);
 nn::ModelSpec declare_smollm3(const Config& config);
 nn::ModelSpec declare_smolvlm(const Config& config);
 nn::ModelSpec declare_stablelm(const Config& config);
 nn::ModelSpec declare_starcoder2(const Config& config);
+nn::ModelSpec declare_whisper(const Config& config);
 
 }  // namespace farthing::models

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "models/config.h"
 #include "models/described.h"
 #include "nn/declaration.h"
@@ -39,12 +40,16 @@ bool is_known_family(std::string_view model_type);
 /// model_type, the closest known one, and what still works (data-free methods).
 nn::ModelSpec declare(const Config& config);
 
+/// The same for a checkpoint. Where its config.json does not say whether the head is tied and the checkpoint
+/// has none, the embedding serves as head; where its experts may lie in either order, its shapes tell.
+nn::ModelSpec declare(const checkpoint::Checkpoint& checkpoint);
+
 /// The text part of a composite model, by the model_type of its own block, or the default where the block has
 /// none.
 nn::DecoderSpec declare_decoder(const Config& text_config, std::string_view default_model_type,
                                 std::string path, std::string lm_head_path);
 
-enum class Role { kText, kVision, kProjector, kHead };
+enum class Role { kText, kVision, kAudio, kProjector, kHead };
 std::string_view role_name(Role role);
 
 /// One linear of the model as plans, recipes and inspect see it.

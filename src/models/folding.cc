@@ -32,6 +32,12 @@ class FoldingLister {
     if (foldable) norm(block.attention_norm, path, std::move(attention_inputs));
     if (block.attention.latent) latents(*block.attention.latent, join(path, block.attention.name));
     values(block.attention, join(path, block.attention.name));
+    if (block.cross_attention) {
+      const std::string cross_path = join(path, block.cross_attention->name);
+      if (foldable)
+        norm(block.cross_attention_norm, path, {join(cross_path, block.cross_attention->inputs[0].name)});
+      values(*block.cross_attention, cross_path);
+    }
     if (foldable && !one_norm) norm(block.mlp_norm, path, std::move(mlp_inputs));
     if (block.moe) {
       experts(*block.moe, join(path, block.moe->name));
@@ -99,6 +105,7 @@ class FoldingLister {
 std::vector<FoldingPair> folding_pairs_of(const nn::ModelSpec& spec) {
   FoldingLister lister;
   if (spec.vision) lister.blocks(spec.vision->blocks, join(spec.vision->path, spec.vision->layers));
+  if (spec.audio) lister.blocks(spec.audio->blocks, join(spec.audio->path, "layers"));
   lister.blocks(spec.decoder.blocks, join(spec.decoder.path, spec.decoder.layers));
   return std::move(lister.pairs);
 }

@@ -61,7 +61,7 @@ nn::VisionSpec tower(const Config& config) {
                         .patch_bias = true,
                         .class_embedding = "embeddings.cls_token",
                         .position_embedding = "embeddings.position_embeddings",
-                        .bare_embeddings = true,
+                        .embedding_form = nn::EmbeddingForm::kBareWithBatch,
                         .layers = "encoder.layer",
                         .blocks = std::vector<nn::BlockSpec>(static_cast<std::size_t>(layers),
                                                              internvl_tower_block(config, hidden_size)),

@@ -6,6 +6,7 @@
 
 #include "models/families.h"
 #include "models/llama.h"
+#include "models/llama4_vision.h"
 #include "models/moe_parts.h"
 #include "models/parts.h"
 
@@ -120,8 +121,7 @@ nn::ModelSpec declare_llama4(const Config& config) {
   decoder.lm_head = "language_model.lm_head";
   nn::ModelSpec model = text_model(config, "llama4", "Llama4ForConditionalGeneration", std::move(decoder));
   model.default_ignore = {"re:.*lm_head", "re:.*router", "re:vision_model.*", "re:multi_modal_projector.*"};
-  model.ignored_tensors.insert(model.ignored_tensors.end(),
-                               {R"(vision_model\..*)", R"(multi_modal_projector\..*)"});
+  add_llama4_vision(config, model);
   return model;
 }
 

@@ -10,10 +10,19 @@
 namespace farthing::models {
 namespace {
 
-// Without a vision_config the class default is CLIP ViT-L/14 at 336 pixels; with one, its missing keys are
-// CLIP's own.
-Config vision_config(const Config& config) {
+// Without a vision_config the class default is CLIP ViT-L/14 at 336 pixels, or SigLIP So400m/14 at 384; with
+// one, its missing keys are the tower's own.
+Config vision_config(const Config& config, const std::string& type) {
   if (config.has("vision_config")) return config.child("vision_config");
+  if (type == "siglip_vision_model")
+    return Config({{"model_type", type},
+                   {"hidden_size", 1152},
+                   {"intermediate_size", 4304},
+                   {"num_hidden_layers", 26},
+                   {"num_attention_heads", 16},
+                   {"image_size", 384},
+                   {"patch_size", 14}},
+                  config.origin() + ": vision_config");
   return Config({{"model_type", "clip_vision_model"},
                  {"hidden_size", 1024},
                  {"intermediate_size", 4096},
@@ -53,11 +62,12 @@ nn::VisionSpec tower(const Config& config, const std::string& type, std::string 
 }
 
 nn::VisionSpec vision(const Config& config, const LlavaDefaults& defaults) {
-  const Config block = vision_config(config);
+  const Config block = vision_config(config, defaults.vision_type);
   nn::VisionSpec spec = tower(block, block.text("model_type", defaults.vision_type), "model.vision_tower");
+  spec.post_norm = {};  // features are taken before it, also those of the last layer
   spec.feature_layers =
       feature_layers(config, static_cast<std::int64_t>(spec.blocks.size()), defaults.feature_layer);
-  const std::string strategy = config.text("vision_feature_select_strategy", "default");
+  const std::string strategy = config.text("vision_feature_select_strategy", defaults.strategy);
   config.require(strategy == "default" || strategy == "full", "vision_feature_select_strategy",
                  "the choice of vision features should be default or full");
   spec.drop_class_token = strategy == "default";
@@ -75,10 +85,11 @@ nn::ProjectorSpec projector(const Config& config, const nn::VisionSpec& vision, 
 }
 
 // Canvases (height, width) that a picture may be fitted into, each whole tiles.
-std::vector<std::pair<std::int64_t, std::int64_t>> canvases(const Config& config, std::int64_t tile) {
+std::vector<std::pair<std::int64_t, std::int64_t>> canvases(
+    const Config& config, std::int64_t tile, std::vector<std::pair<std::int64_t, std::int64_t>> fallback) {
   constexpr std::string_view kKey = "image_grid_pinpoints";
   constexpr std::int64_t kMostTiles = 64;  // per side
-  if (!config.has(kKey)) return {{336, 672}, {672, 336}, {672, 672}, {1008, 336}, {336, 1008}};
+  if (!config.has(kKey)) return fallback;
   std::vector<std::pair<std::int64_t, std::int64_t>> result;
   const Json points = config.json()[kKey].is_array() ? config.json()[kKey] : Json::array();
   for (const Json& point : points) {
@@ -92,6 +103,36 @@ std::vector<std::pair<std::int64_t, std::int64_t>> canvases(const Config& config
   }
   config.require(!result.empty(), kKey, "no canvas for the tiles is given");
   return result;
+}
+
+// How many tiles "anyres_max_9" allows.
+std::int64_t most_tiles(const Config& config) {
+  constexpr std::string_view kKey = "vision_aspect_ratio", kPrefix = "anyres_max_";
+  const std::string ratio = config.text(kKey, "anyres_max_9");
+  const std::string number = ratio.starts_with(kPrefix) ? ratio.substr(kPrefix.size()) : "";
+  config.require(!number.empty() && number.size() <= 3 &&
+                     number.find_first_not_of("0123456789") == std::string::npos && number != "0",
+                 kKey, "the kind of tiling should be anyres_max_N");
+  return std::stoll(number);
+}
+
+// The canvases of up to 6 by 6 tiles that LLaVA-OneVision's configuration class has.
+std::vector<std::pair<std::int64_t, std::int64_t>> square_canvases() {
+  std::vector<std::pair<std::int64_t, std::int64_t>> result;
+  for (std::int64_t rows = 1; rows <= 6; ++rows)
+    for (std::int64_t columns = 1; columns <= 6; ++columns) result.emplace_back(384 * rows, 384 * columns);
+  return result;
+}
+
+void add_tile_map(const Config& config, std::vector<std::pair<std::int64_t, std::int64_t>> default_canvases,
+                  nn::ModelSpec& model) {
+  config.require(model.vision->input == nn::PictureInput::kViews &&
+                     (model.vision->drop_class_token || model.vision->class_embedding.empty()),
+                 "vision_feature_select_strategy",
+                 "tiles can be joined only where all have the same size and no class token");
+  model.tile_map = nn::TileMapSpec{"model.image_newline",
+                                   canvases(config, model.vision->image_size, std::move(default_canvases))};
+  model.names.push_back({"image_newline", "model.image_newline"});
 }
 
 }  // namespace
@@ -108,8 +149,8 @@ nn::ModelSpec llava_model(const Config& config, const LlavaDefaults& defaults) {
     model.placeholder = {
         .layout = nn::PlaceholderSpec::Layout::kRows, .row_break = "[IMG_BREAK]", .row_end = "[IMG_END]"};
   model.names = composite_names("vision_tower", "multi_modal_projector");
-  // CLIP's final norm is in the files though no feature comes from behind it.
-  if (!model.vision->post_norm) model.ignored_tensors.push_back(R"(.*vision_tower\..*post_layernorm\..*)");
+  // The tower's final norm is in the files though no feature comes from behind it.
+  model.ignored_tensors.push_back(R"(.*vision_tower\..*post_layernorm\..*)");
   model.default_ignore = {"re:.*lm_head", "re:.*vision_tower.*", "re:.*multi_modal_projector.*"};
   return model;
 }
@@ -121,11 +162,20 @@ nn::ModelSpec declare_llava(const Config& config) {
 // The same with the picture in tiles, and a learned newline after every row of their joined map.
 nn::ModelSpec declare_llava_next(const Config& config) {
   nn::ModelSpec model = llava_model(config, {.family = "llava_next", .class_prefix = "LlavaNext"});
-  config.require(model.vision->input == nn::PictureInput::kViews && model.vision->drop_class_token,
-                 "vision_feature_select_strategy",
-                 "tiles can be joined only where all have the same size and no class token");
-  model.tile_map = nn::TileMapSpec{"model.image_newline", canvases(config, model.vision->image_size)};
-  model.names.push_back({"image_newline", "model.image_newline"});
+  add_tile_map(config, {{336, 672}, {672, 336}, {672, 672}, {1008, 336}, {336, 1008}}, model);
+  return model;
+}
+
+nn::ModelSpec declare_llava_onevision(const Config& config) {
+  nn::ModelSpec model = llava_model(config, {.family = "llava_onevision",
+                                             .class_prefix = "LlavaOnevision",
+                                             .text_type = "qwen2",
+                                             .vision_type = "siglip_vision_model",
+                                             .feature_layer = -1,
+                                             .strategy = "full",
+                                             .image_token_id = 151646});
+  add_tile_map(config, square_canvases(), model);
+  model.tile_map->most_tiles = most_tiles(config);
   return model;
 }
 

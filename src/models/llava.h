@@ -16,6 +16,7 @@ struct LlavaDefaults {
   std::string text_type = "llama";
   std::string vision_type = "clip_vision_model";
   std::int64_t feature_layer = -2;
+  std::string strategy = "default";  // what becomes of the class token: "default" drops it, "full" keeps it
   bool projector_bias = true;
   std::int64_t image_token_id = 32000;
 };

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "models/picture_places.h"
+#include "nn/audio_tower.h"
 #include "nn/embedding.h"
 #include "nn/head.h"
 #include "nn/names.h"
@@ -20,7 +21,7 @@ struct Model::Parts {
   std::vector<std::optional<nn::Block>> blocks;
   std::optional<nn::FinalNorm> final_norm;
   std::optional<nn::Head> head;
-  std::unique_ptr<nn::VisionTower> vision_tower;
+  std::unique_ptr<nn::VisionTower> tower;  // of pictures or sounds
   std::optional<nn::Projector> projector;
   nn::Scratch scratch;
 };
@@ -45,11 +46,10 @@ Tensor columns(const Tensor& matrix, std::int64_t first, std::int64_t count) {
 
 Model Model::open(const std::filesystem::path& directory, WeightForm form) {
   auto checkpoint = std::make_shared<const checkpoint::Checkpoint>(checkpoint::Checkpoint::open(directory));
-  const std::filesystem::path file = checkpoint->directory() / "config.json";
-  Json config = checkpoint->config();
-  FARTHING_REQUIRE(!config.empty(), Code::kNotFound, "the model has no config.json",
-                   {{"file", file.string()}}, "download config.json beside the weights");
-  nn::ModelSpec spec = declare(Config(std::move(config), file.string()));
+  FARTHING_REQUIRE(!checkpoint->config().empty(), Code::kNotFound, "the model has no config.json",
+                   {{"file", (checkpoint->directory() / "config.json").string()}},
+                   "download config.json beside the weights");
+  nn::ModelSpec spec = declare(*checkpoint);
   auto source = std::make_shared<CheckpointSource>(std::move(checkpoint), spec, form);
   source->require_complete();
   return Model(std::move(spec), std::move(source));
@@ -66,8 +66,7 @@ void Model::load(ThreadPool& pool) {
   loaded(parts_->embedding, spec_->decoder, *source_);
   loaded(parts_->final_norm, spec_->decoder, *source_);
   loaded(parts_->head, spec_->decoder, parts_->embedding->tokens(), *source_);
-  if (spec_->vision && !parts_->vision_tower)
-    parts_->vision_tower = nn::load_vision_tower(*spec_->vision, *source_);
+  if (spec_->vision || spec_->audio) tower();
   if (spec_->projector) loaded(parts_->projector, *spec_->projector, *source_);
   pool.parallel_for(static_cast<std::int64_t>(parts_->blocks.size()), 1,
                     [&](std::int64_t begin, std::int64_t end) {
@@ -82,7 +81,7 @@ std::size_t Model::num_bytes() const {
   for (const std::optional<nn::Block>& block : parts_->blocks) add(block);
   add(parts_->final_norm);
   add(parts_->head);
-  add(parts_->vision_tower);
+  add(parts_->tower);
   add(parts_->projector);
   return sum;
 }
@@ -102,12 +101,19 @@ Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int6
   return hidden;
 }
 
+nn::VisionTower& Model::tower() {
+  if (!parts_->tower)
+    parts_->tower = spec_->audio ? nn::load_audio_tower(*spec_->audio, *source_)
+                                 : nn::load_vision_tower(*spec_->vision, *source_);
+  return *parts_->tower;
+}
+
 nn::PictureFeatures Model::image_features(const PictureTensors& pictures, ThreadPool& pool,
                                           std::vector<Tensor>* stacked) {
-  FARTHING_REQUIRE(spec_->vision && spec_->projector, Code::kInvalidArgument, "this model takes no pictures",
-                   {{"architecture", spec_->architecture}});
-  if (!parts_->vision_tower) parts_->vision_tower = nn::load_vision_tower(*spec_->vision, *source_);
-  nn::VisionTower& tower = *parts_->vision_tower;
+  FARTHING_REQUIRE(spec_->vision || spec_->audio, Code::kInvalidArgument,
+                   "this model takes neither pictures nor sounds", {{"architecture", spec_->architecture}});
+  nn::VisionTower& tower = this->tower();
+  if (!spec_->projector) return tower.forward(pictures, pool);
   const nn::Projector& projector = loaded(parts_->projector, *spec_->projector, *source_);
   if (spec_->tile_map) {
     const nn::TileMapSpec& map = *spec_->tile_map;
@@ -163,7 +169,7 @@ nn::Batch Prepared::batch() const {
 }
 
 void Model::unload_inputs() {
-  parts_->vision_tower.reset();
+  parts_->tower.reset();
   parts_->projector.reset();
   parts_->embedding.reset();
 }
@@ -211,6 +217,9 @@ nn::SequenceCache Model::new_cache() const {
   nn::SequenceCache cache;
   for (const nn::BlockSpec& block : spec_->decoder.blocks) {
     cache.layers.emplace_back(block.attention.key_width(), block.attention.value_width());
+    const nn::AttentionSpec& cross = block.cross_attention ? *block.cross_attention : block.attention;
+    if (spec_->decoder.reads_pictures() || spec_->decoder.reads_sounds())
+      cache.cross_layers.emplace_back(cross.key_width(), cross.value_width());
   }
   const auto& blocks = spec_->decoder.blocks;
   const auto first = std::find_if(blocks.begin(), blocks.end(),

@@ -75,8 +75,9 @@ class Model {
 
   /// Rows of the embedding (positions and projection included): [T, H].
   Tensor embed(std::span<const std::int32_t> ids, std::span<const std::int64_t> positions, ThreadPool& pool);
-  /// Embeddings [tokens, H] that replace the picture placeholders, in order, and how they lie in the
-  /// pictures. `stacked` receives the features of each deepstack layer.
+  /// Embeddings [tokens, H] that replace the placeholders of pictures or sounds, in order, and how they lie
+  /// in these; or the states that the decoder attends to. `stacked` receives the features of each deepstack
+  /// layer.
   nn::PictureFeatures image_features(const PictureTensors& pictures, ThreadPool& pool,
                                      std::vector<Tensor>* stacked = nullptr);
   /// Whole prompts of the given lengths, whose ids follow one another, with the features of all their
@@ -110,6 +111,10 @@ class Model {
 
  private:
   struct Parts;
+
+  /// The tower of pictures or sounds, loaded on first use.
+  nn::VisionTower& tower();
+
   std::shared_ptr<const nn::ModelSpec> spec_;
   std::shared_ptr<const nn::WeightSource> source_;
   std::shared_ptr<Parts> parts_;

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "checkpoint/writer.h"
 #include "models/test_data.h"
 
 namespace farthing::models {
@@ -53,6 +54,19 @@ TEST_F(ModelFolder, AMissingTensorIsNamed) {
   EXPECT_THAT(error.what(), HasSubstr("model.layers.2.input_layernorm.weight"));
   EXPECT_THAT(error.what(), HasSubstr(folder_.string()));
   EXPECT_THAT(error.hint(), HasSubstr("the nearest name is model.layers."));
+}
+
+TEST_F(ModelFolder, WithoutAHeadTheEmbeddingServesUnlessTheFileSaysOtherwise) {
+  const auto whole = checkpoint::Checkpoint::open(folder_);
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const checkpoint::TensorInfo& info : whole.tensors())
+    if (info.name != "lm_head.weight") tensors.emplace_back(info.name, whole.read(info.name).clone());
+  config_.erase("tie_word_embeddings");
+  EXPECT_FALSE(open().spec().decoder.tie_word_embeddings);
+  checkpoint::save_safetensors(folder_ / "model.safetensors", tensors);
+  EXPECT_TRUE(open().spec().decoder.tie_word_embeddings);
+  config_["tie_word_embeddings"] = false;
+  EXPECT_THAT(error_of_open().what(), HasSubstr("lm_head.weight"));
 }
 
 TEST_F(ModelFolder, AWrongShapeIsNamed) {

@@ -59,6 +59,8 @@ std::string_view role_name(Role role) {
       return "text";
     case Role::kVision:
       return "vision";
+    case Role::kAudio:
+      return "audio";
     case Role::kProjector:
       return "projector";
     case Role::kHead:

@@ -134,8 +134,7 @@ nn::DecoderSpec composite_decoder(const Config& config, std::string_view default
                                   std::string path) {
   const Config text = config.child("text_config");
   nn::DecoderSpec decoder = declare_decoder(text, default_model_type, std::move(path), "lm_head");
-  if (!text.has("tie_word_embeddings"))
-    decoder.tie_word_embeddings = config.flag("tie_word_embeddings", decoder.tie_word_embeddings);
+  decoder.tie_word_embeddings = config.flag("tie_word_embeddings", decoder.tie_word_embeddings);
   return decoder;
 }
 

@@ -29,7 +29,10 @@ Tensor states_of(const nn::PictureFeatures& features, std::size_t begin, std::si
 
 nn::Sequence PicturePlaces::sequence(std::span<const std::int32_t> ids) {
   nn::Sequence result{.length = static_cast<std::int64_t>(ids.size())};
-  if (spec_.decoder.reads_pictures()) {
+  if (spec_.decoder.reads_sounds()) {
+    result = nn::Sequence::of(result.length, spec_.decoder.position_axes());
+    attend_to_sound(result);
+  } else if (spec_.decoder.reads_pictures()) {
     result = nn::Sequence::of(result.length, spec_.decoder.position_axes());
     lay_out_states(ids, result);
   } else {
@@ -101,19 +104,29 @@ void PicturePlaces::lay_out_states(std::span<const std::int32_t> ids, nn::Sequen
                                   {0, first, 0, sequence.picture_states.dim(0), /*belongs=*/false});
 }
 
+// Every prompt has one sound, which all of it attends to.
+void PicturePlaces::attend_to_sound(nn::Sequence& sequence) {
+  FARTHING_REQUIRE(grid_ < features_.grids.size(), Code::kInvalidArgument,
+                   "the model writes down what it hears, and there is no sound for it", {},
+                   "add --audio FILE.wav");
+  sequence.picture_states = states_of(features_, grid_, grid_ + 1);
+  sequence.picture_spans = {{0, sequence.length, 0, sequence.picture_states.dim(0)}};
+  ++grid_;
+  ++placeholders_;
+}
+
 void PicturePlaces::require_all_used() const {
-  const std::int64_t expected = spec_.decoder.reads_pictures()
+  const std::int64_t expected = spec_.decoder.reads_pictures() || spec_.decoder.reads_sounds()
                                     ? static_cast<std::int64_t>(features_.grids.size())
                                     : features_.rows.dim(0);
-  FARTHING_REQUIRE(
-      expected == placeholders_, Code::kInvalidArgument,
-      "picture placeholders and picture features differ in number",
-      {{"placeholders", placeholders_}, {"features", expected}},
-      "give as many pictures as the prompt has placeholders, and do not cut the prompt inside one");
+  FARTHING_REQUIRE(expected == placeholders_, Code::kInvalidArgument,
+                   "placeholders and features of pictures or sounds differ in number",
+                   {{"placeholders", placeholders_}, {"features", expected}},
+                   "give as many as the prompt has placeholders, and do not cut the prompt inside one");
 }
 
 void PicturePlaces::put_into(std::span<const std::int32_t> ids, Tensor& hidden) const {
-  if (spec_.decoder.reads_pictures()) return;
+  if (spec_.decoder.reads_pictures() || spec_.decoder.reads_sounds()) return;
   const std::int64_t width = hidden.dim(1);
   const float* feature = features_.rows.data<float>();
   for (std::size_t i = 0; i < ids.size(); ++i) {

@@ -24,12 +24,15 @@ class PicturePlaces {
   /// Throws kInvalidArgument when placeholders and features differ in number.
   void require_all_used() const;
 
-  /// Copies the features to the rows of their placeholders, unless the decoder reads pictures by itself.
+  /// Copies the features to the rows of their placeholders, unless the decoder attends to them by itself.
   void put_into(std::span<const std::int32_t> ids, Tensor& hidden) const;
 
  private:
-  bool is_placeholder(std::int32_t id) const { return spec_.vision && id == spec_.image_token_id; }
+  bool is_placeholder(std::int32_t id) const {
+    return (spec_.vision || spec_.audio) && id == spec_.image_token_id;
+  }
   void lay_out_embedded(std::span<const std::int32_t> ids, nn::Sequence& sequence);
+  void attend_to_sound(nn::Sequence& sequence);
   void lay_out_states(std::span<const std::int32_t> ids, nn::Sequence& sequence);
 
   const nn::ModelSpec& spec_;

@@ -72,8 +72,9 @@ PictureText::PictureText(std::shared_ptr<const nn::ModelSpec> spec, const tokeni
   };
   const nn::PlaceholderSpec& declared = spec_->placeholder;
   image_token_ = token_text(tokenizer, spec_->image_token_id);
-  placeholder_ =
-      declared.token_id >= 0 ? token_text(tokenizer, declared.token_id) : named("image_token", image_token_);
+  placeholder_ = declared.token_id >= 0
+                     ? token_text(tokenizer, declared.token_id)
+                     : named("image_token", declared.text.empty() ? image_token_ : declared.text);
   before_ = with_tokens(declared.before, tokenizer);
   after_ = with_tokens(declared.after, tokenizer);
   row_break_ = named("image_break_token", declared.row_break);
@@ -109,6 +110,15 @@ std::string PictureText::tiles(const image::ImageLayout& layout, std::int64_t co
   return text + before_ + "<global-img>" + tokens(count) + after_;
 }
 
+// `count` features per tile.
+std::string PictureText::separated_tiles(const image::ImageLayout& layout, std::int64_t count) const {
+  std::string text = before_;
+  for (int row = 0; row < layout.tile_rows && layout.num_tiles > 1; ++row)
+    for (int column = 1; column <= layout.tile_columns; ++column)
+      text += tokens(count) + (column < layout.tile_columns ? row_break_ : row_end_);
+  return text + spec_->placeholder.whole_view + tokens(count) + after_;
+}
+
 std::string PictureText::picture(const image::ImageLayout& layout) const {
   using Layout = nn::PlaceholderSpec::Layout;
   const std::int64_t count = features_of(*spec_, layout);
@@ -123,6 +133,8 @@ std::string PictureText::picture(const image::ImageLayout& layout) const {
     }
     case Layout::kTiles:
       return tiles(layout, count / layout.num_tiles);
+    case Layout::kSeparatedTiles:
+      return separated_tiles(layout, count / layout.num_tiles);
     case Layout::kCrops: {
       std::string one = framed(count / layout.num_tiles);
       if (layout.num_tiles == 1) return one;
@@ -136,12 +148,24 @@ std::string PictureText::picture(const image::ImageLayout& layout) const {
 }
 
 std::string PictureText::expand(const std::string& text, std::span<const image::ImageLayout> layouts) const {
+  std::vector<std::string> pictures;
+  for (const image::ImageLayout& layout : layouts) pictures.push_back(picture(layout));
+  return replaced(text, pictures);
+}
+
+std::string PictureText::expand(const std::string& text, std::span<const std::int64_t> counts) const {
+  std::vector<std::string> sounds;
+  for (const std::int64_t count : counts) sounds.push_back(framed(count));
+  return replaced(text, sounds);
+}
+
+std::string PictureText::replaced(const std::string& text, std::span<const std::string> replacements) const {
   std::string result;
   std::size_t from = 0;
-  for (const image::ImageLayout& layout : layouts) {
+  for (const std::string& replacement : replacements) {
     const std::size_t at = text.find(placeholder_, from);
     FARTHING_CHECK(at != std::string::npos);
-    result += text.substr(from, at - from) + picture(layout);
+    result += text.substr(from, at - from) + replacement;
     from = at + placeholder_.size();
   }
   return result + text.substr(from);

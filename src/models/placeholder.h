@@ -27,12 +27,16 @@ class PictureText {
   /// Replaces the k-th placeholder by as many image tokens, and the marks between them, as picture k has
   /// features. `text` has a placeholder for every layout.
   std::string expand(const std::string& text, std::span<const image::ImageLayout> layouts) const;
+  /// The same for sounds, by the number of their features.
+  std::string expand(const std::string& text, std::span<const std::int64_t> counts) const;
 
  private:
+  std::string replaced(const std::string& text, std::span<const std::string> replacements) const;
   std::string tokens(std::int64_t count) const;
   std::string framed(std::int64_t count) const;
   std::string rows(std::int64_t rows, std::int64_t columns) const;
   std::string tiles(const image::ImageLayout& layout, std::int64_t count) const;
+  std::string separated_tiles(const image::ImageLayout& layout, std::int64_t count) const;
   std::string picture(const image::ImageLayout& layout) const;
 
   std::shared_ptr<const nn::ModelSpec> spec_;

@@ -46,7 +46,7 @@ Json as_string(const Json& content, const std::string& placeholder) {
     const std::string type = part.value("type", "");
     if (type == "text")
       text += part.value("text", "");
-    else if (type == "image")
+    else if (type == "image" || type == "audio")
       text += placeholder + "\n";
   }
   return text;
@@ -87,11 +87,12 @@ PromptProcessor PromptProcessor::open(const std::filesystem::path& model,
   if (auto found = open_chat_template(model)) {
     result.template_ = std::make_shared<const tokenizer::ChatTemplate>(std::move(*found));
   }
-  if (result.spec_->vision) {
-    const std::filesystem::path directory = folder_of(model);
-    result.images_ = image::ImageProcessor::open(directory);
+  const std::filesystem::path directory = folder_of(model);
+  if (result.spec_->vision) result.images_ = image::ImageProcessor::open(directory);
+  if (result.spec_->audio)
+    result.sounds_ = std::make_shared<const audio::LogMelProcessor>(audio::LogMelProcessor::open(directory));
+  if (result.spec_->image_token_id >= 0)
     result.picture_text_ = PictureText(result.spec_, *result.tokenizer_, directory);
-  }
   result.end_of_sequence_ids_ = find_end_of_sequence(model, *result.tokenizer_);
   return result;
 }
@@ -140,6 +141,32 @@ Prompt PromptProcessor::encode(const std::string& text, std::span<const image::I
   }
   const bool begins_with_bos = bos && !bos->empty() && expanded.starts_with(*bos);
   prompt.ids = tokenizer_->encode(expanded, {.add_special_tokens = add_special_tokens && !begins_with_bos});
+  return prompt;
+}
+
+Prompt PromptProcessor::encode_sounds(const std::string& text, std::span<const audio::Waveform> sounds,
+                                      bool add_special_tokens) const {
+  FARTHING_REQUIRE(takes_sounds(), Code::kInvalidArgument, "this model takes no sounds",
+                   {{"architecture", spec_->architecture}}, "leave out --audio, or choose an audio model");
+  audio::ProcessedSounds processed = sounds_->process(sounds);
+  Prompt prompt;
+  prompt.pictures = std::move(processed.tensors);
+  if (placeholder().empty()) {
+    FARTHING_REQUIRE(sounds.size() == 1, Code::kInvalidArgument, "the model hears one sound at a time",
+                     {{"sounds", sounds.size()}}, "give --audio once");
+    prompt.ids = tokenizer_->encode(text, {.add_special_tokens = false});
+    return prompt;
+  }
+  const std::size_t expected = count_occurrences(text, placeholder());
+  FARTHING_REQUIRE(expected == sounds.size(), Code::kInvalidArgument,
+                   "the prompt's placeholders and the sounds differ in number",
+                   {{"placeholders", expected}, {"sounds", sounds.size()}},
+                   fmt::format("write \"{}\" once for every --audio", placeholder()));
+  std::vector<std::int64_t> counts;
+  for (const std::int64_t frames : processed.num_frames)
+    counts.push_back((frames + 1) / 2 / spec_->audio->pool);  // the tower's second convolution halves them
+  prompt.ids =
+      tokenizer_->encode(picture_text_.expand(text, counts), {.add_special_tokens = add_special_tokens});
   return prompt;
 }
 

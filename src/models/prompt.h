@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "audio/log_mel.h"
+
 #include "image/image.h"
 #include "image/processor.h"
 #include "models/model.h"
@@ -19,8 +21,8 @@ namespace farthing::models {
 
 /// A prompt ready for Model::prepare.
 struct Prompt {
-  std::vector<std::int32_t> ids;  // picture placeholders expanded
-  PictureTensors pictures;        // the processor's tensors; empty without pictures
+  std::vector<std::int32_t> ids;  // placeholders of pictures and sounds expanded
+  PictureTensors pictures;        // the processor's tensors; empty without pictures and sounds
 };
 
 /// The chat that asks `question` about one picture, after a system message when there is one.
@@ -35,6 +37,11 @@ class PromptProcessor {
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_template() const { return template_ != nullptr; }
   bool takes_pictures() const { return images_ != nullptr; }
+  bool takes_sounds() const { return sounds_ != nullptr; }
+  /// How this model's pictures want to be decoded.
+  image::DecodeOptions decode_options() const {
+    return images_ ? images_->decode_options() : image::DecodeOptions{};
+  }
 
   /// Renders a chat. `messages` is a list of {role, content}, content a string or a list of {type:
   /// text|image, ...}; it is turned into the form the template wants. Models without a template get the
@@ -52,7 +59,15 @@ class PromptProcessor {
   Prompt encode_chat(const Json& messages, std::span<const image::Image> pictures,
                      bool add_generation_prompt) const;
 
-  /// The text that stands for one picture, "<image>". Empty for text models.
+  /// The same with sounds. A model that only writes down what it hears has no placeholder, and its prompt is
+  /// taken as it is, without the tokenizer's special tokens.
+  Prompt encode_sounds(const std::string& text, std::span<const audio::Waveform> sounds,
+                       bool add_special_tokens) const;
+
+  /// What a model that is given nothing but a sound begins with. Empty for others.
+  const std::string& default_prompt() const { return spec_->default_prompt; }
+
+  /// The text that stands for one picture or sound, "<image>". Empty for text models.
   const std::string& placeholder() const { return picture_text_.placeholder(); }
 
   /// The model's end-of-sequence ids: generation_config.json, else config.json, else the tokenizer.
@@ -63,6 +78,7 @@ class PromptProcessor {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   std::shared_ptr<const tokenizer::ChatTemplate> template_;
   std::shared_ptr<const image::ImageProcessor> images_;
+  std::shared_ptr<const audio::LogMelProcessor> sounds_;
   PictureText picture_text_;
   std::vector<std::int32_t> end_of_sequence_ids_;
 };

@@ -6,6 +6,7 @@
 
 #include "models/families.h"
 #include "models/llama.h"
+#include "models/moe_parts.h"
 #include "models/parts.h"
 
 namespace farthing::models {
@@ -38,25 +39,17 @@ nn::DecoderSpec decoder(const Config& config, std::string_view class_prefix) {
                                                  .max_position_embeddings = 32768,
                                                  .rms_norm_eps = 1e-5,
                                                  .rope = {.theta = 1e6}});
-  if (!text.has("tie_word_embeddings"))
-    decoder.tie_word_embeddings = config.flag("tie_word_embeddings", false);
+  decoder.tie_word_embeddings = config.flag("tie_word_embeddings", decoder.tie_word_embeddings);
   for (nn::BlockSpec& block : decoder.blocks) add_attention_bias(block, false);
   set_axes(text, decoder.blocks, {16, 24, 24});
   set_qwen_windows(text, decoder.blocks, /*default_first=*/80);
   return decoder;
 }
 
-nn::DecoderSpec qwen3_decoder(const Config& config) {
+nn::DecoderSpec qwen3_decoder(const Config& config, const LlamaDefaults& defaults) {
   const Config text = config.child("text_config");
-  nn::DecoderSpec decoder = llama_decoder(text, {.class_prefix = "Qwen3VLText",
-                                                 .vocab_size = 151936,
-                                                 .intermediate_size = 22016,
-                                                 .num_key_value_heads = 32,
-                                                 .head_dim = 128,
-                                                 .max_position_embeddings = 128000,
-                                                 .rope = {.theta = 500000.0}});
-  if (!text.has("tie_word_embeddings"))
-    decoder.tie_word_embeddings = config.flag("tie_word_embeddings", false);
+  nn::DecoderSpec decoder = llama_decoder(text, defaults);
+  decoder.tie_word_embeddings = config.flag("tie_word_embeddings", decoder.tie_word_embeddings);
   for (nn::BlockSpec& block : decoder.blocks) {
     add_head_norms(block, text.number("rms_norm_eps", 1e-6));
     if (text.flag("attention_bias", false)) add_attention_bias(block, true);
@@ -142,6 +135,77 @@ nn::ModelSpec with_merger(nn::ModelSpec model, const std::string& class_name, nn
   return model;
 }
 
+struct ExpertDefaults {
+  std::int64_t width, num_experts, experts_per_token;
+};
+
+void add_experts(const Config& text, const std::string& class_prefix, const ExpertDefaults& defaults,
+                 nn::DecoderSpec& decoder) {
+  for (std::size_t i = 0; i < decoder.blocks.size(); ++i) {
+    nn::BlockSpec& block = decoder.blocks[i];
+    if (!is_sparse(text, static_cast<std::int64_t>(i))) continue;
+    block.moe = mixture(text, "mlp", class_prefix + "SparseMoeBlock",
+                        gated_mlp("", class_prefix + "MLP", block.mlp.activation, decoder.hidden_size,
+                                  text.size("moe_intermediate_size", defaults.width)),
+                        text.spelling({"num_experts", "num_local_experts"}), defaults.num_experts,
+                        defaults.experts_per_token);
+  }
+}
+
+// How Qwen 3-VL and Qwen 3-Omni call the same things.
+struct Qwen3Names {
+  std::string family;
+  std::string class_prefix;  // "Qwen3VL"
+  std::string deepstack = "deepstack_merger_list";
+  std::string norm = "norm", first = "linear_fc1", second = "linear_fc2";  // of a merger
+};
+
+// Qwen 3-VL: learned positions stretched over the picture, and layers of the tower that reach the first
+// blocks.
+nn::ModelSpec qwen3_vl_model(const Config& config, const Qwen3Names& names, nn::DecoderSpec decoder) {
+  const std::string& prefix = names.class_prefix;
+  const Config vision = config.child("vision_config");
+  const std::int64_t hidden_size = vision.size("hidden_size", 1152);
+  const std::int64_t width = vision.size("intermediate_size", 4304);
+  const nn::BlockSpec block{.class_name = prefix + "VisionBlock",
+                            .attention_norm = layer_norm("norm1", hidden_size, kTowerEps),
+                            .attention = qwen_vl_attention(vision, hidden_size, prefix + "VisionAttention"),
+                            .mlp_norm = layer_norm("norm2", hidden_size, kTowerEps),
+                            .mlp = {.name = "mlp",
+                                    .class_name = prefix + "VisionMLP",
+                                    .activation = activation(vision, "hidden_act", "gelu_pytorch_tanh"),
+                                    .up = {"linear_fc1", hidden_size, width, true},
+                                    .down = {"linear_fc2", width, hidden_size, true}}};
+  nn::VisionSpec spec = tower(vision, prefix + "VisionModel", hidden_size, block, 27, 16);
+  const std::int64_t positions = vision.size("num_position_embeddings", 2304);
+  const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(positions))));
+  vision.require(side * side == positions && side <= 4096, "num_position_embeddings",
+                 "the learned positions should fill a square");
+  spec.patch_bias = true;
+  spec.position_embedding = "pos_embed";
+  spec.interpolate_positions = true;
+  spec.image_size = side * spec.patch_size;
+  nn::ModelSpec model = qwen_vl_model(config, names.family, prefix, std::move(decoder), std::move(spec));
+  const std::int64_t out = model.decoder.hidden_size;
+  model.projector = merger("model.visual.merger", prefix + "VisionPatchMerger", *model.vision, out,
+                           names.first, names.second);
+  model.projector->norm = layer_norm(names.norm, hidden_size, kTowerEps);
+  const auto depth = static_cast<std::int64_t>(model.vision->blocks.size());
+  for (const std::int64_t layer : vision.integers("deepstack_visual_indexes", {8, 16, 24})) {
+    vision.require(layer >= 0 && layer < depth, "deepstack_visual_indexes",
+                   "the vision tower has no such layer");
+    nn::ProjectorSpec own =
+        merger("model.visual." + names.deepstack + "." + std::to_string(model.deepstack.size()),
+               prefix + "VisionPatchMerger", *model.vision, out, names.first, names.second);
+    own.merged_norm = layer_norm(names.norm, own.linears.front().in_features, kTowerEps);
+    model.deepstack.push_back(std::move(own));
+    vision.require(model.deepstack.size() < model.decoder.blocks.size(), "deepstack_visual_indexes",
+                   "more layers of the tower reach the decoder than it has blocks to take them");
+    model.vision->feature_layers.push_back(layer + 1);
+  }
+  return model;
+}
+
 }  // namespace
 
 nn::ModelSpec declare_qwen2_vl(const Config& config) {
@@ -191,45 +255,76 @@ nn::ModelSpec declare_qwen2_5_vl(const Config& config) {
 // The tower has a square of learned positions too, and some of its layers reach the first blocks of the
 // decoder.
 nn::ModelSpec declare_qwen3_vl(const Config& config) {
-  const Config vision = config.child("vision_config");
-  const std::int64_t hidden_size = vision.size("hidden_size", 1152);
-  const std::int64_t width = vision.size("intermediate_size", 4304);
-  const nn::BlockSpec block{.class_name = "Qwen3VLVisionBlock",
-                            .attention_norm = layer_norm("norm1", hidden_size, kTowerEps),
-                            .attention = qwen_vl_attention(vision, hidden_size, "Qwen3VLVisionAttention"),
-                            .mlp_norm = layer_norm("norm2", hidden_size, kTowerEps),
-                            .mlp = {.name = "mlp",
-                                    .class_name = "Qwen3VLVisionMLP",
-                                    .activation = activation(vision, "hidden_act", "gelu_pytorch_tanh"),
-                                    .up = {"linear_fc1", hidden_size, width, true},
-                                    .down = {"linear_fc2", width, hidden_size, true}}};
-  nn::VisionSpec spec = tower(vision, "Qwen3VLVisionModel", hidden_size, block, 27, 16);
-  const std::int64_t positions = vision.size("num_position_embeddings", 2304);
-  const auto side = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(positions))));
-  vision.require(side * side == positions && side <= 4096, "num_position_embeddings",
-                 "the learned positions should fill a square");
-  spec.patch_bias = true;
-  spec.position_embedding = "pos_embed";
-  spec.interpolate_positions = true;
-  spec.image_size = side * spec.patch_size;
-  nn::ModelSpec model = qwen_vl_model(config, "qwen3_vl", "Qwen3VL", qwen3_decoder(config), std::move(spec));
-  const std::int64_t out = model.decoder.hidden_size;
-  model.projector = merger("model.visual.merger", "Qwen3VLVisionPatchMerger", *model.vision, out,
-                           "linear_fc1", "linear_fc2");
-  model.projector->norm = layer_norm("norm", hidden_size, kTowerEps);
-  const auto depth = static_cast<std::int64_t>(model.vision->blocks.size());
-  for (const std::int64_t layer : vision.integers("deepstack_visual_indexes", {8, 16, 24})) {
-    vision.require(layer >= 0 && layer < depth, "deepstack_visual_indexes",
-                   "the vision tower has no such layer");
-    nn::ProjectorSpec own =
-        merger("model.visual.deepstack_merger_list." + std::to_string(model.deepstack.size()),
-               "Qwen3VLVisionPatchMerger", *model.vision, out, "linear_fc1", "linear_fc2");
-    own.merged_norm = layer_norm("norm", own.linears.front().in_features, kTowerEps);
-    model.deepstack.push_back(std::move(own));
-    vision.require(model.deepstack.size() < model.decoder.blocks.size(), "deepstack_visual_indexes",
-                   "more layers of the tower reach the decoder than it has blocks to take them");
-    model.vision->feature_layers.push_back(layer + 1);
-  }
+  nn::DecoderSpec decoder = qwen3_decoder(config, {.class_prefix = "Qwen3VLText",
+                                                   .vocab_size = 151936,
+                                                   .intermediate_size = 22016,
+                                                   .num_key_value_heads = 32,
+                                                   .head_dim = 128,
+                                                   .max_position_embeddings = 128000,
+                                                   .rope = {.theta = 500000.0}});
+  return qwen3_vl_model(config, {.family = "qwen3_vl", .class_prefix = "Qwen3VL"}, std::move(decoder));
+}
+
+nn::ModelSpec declare_qwen3_vl_moe(const Config& config) {
+  const Config text = config.child("text_config");
+  nn::DecoderSpec decoder = qwen3_decoder(config, {.class_prefix = "Qwen3VLMoeText",
+                                                   .vocab_size = 151936,
+                                                   .hidden_size = 2048,
+                                                   .intermediate_size = 5632,
+                                                   .num_hidden_layers = 24,
+                                                   .num_attention_heads = 16,
+                                                   .num_key_value_heads = 16,
+                                                   .max_position_embeddings = 128000,
+                                                   .rope = {.theta = 500000.0}});
+  add_experts(text, "Qwen3VLMoeText", {.width = 1408, .num_experts = 60, .experts_per_token = 4}, decoder);
+  for (nn::BlockSpec& block : decoder.blocks)
+    if (block.moe) block.moe->fused.transposed = block.moe->fused.any_order = true;
+  nn::ModelSpec model =
+      qwen3_vl_model(config, {.family = "qwen3_vl_moe", .class_prefix = "Qwen3VLMoe"}, std::move(decoder));
+  model.default_ignore.push_back("re:.*mlp.gate$");
+  return model;
+}
+
+nn::ModelSpec declare_qwen3_omni_moe_thinker(const Config& config) {
+  const Config text = config.child("text_config");
+  // The class's own defaults do not divide; released files say 128.
+  const bool divides = text.size("hidden_size", 2048) % text.size("num_attention_heads", 28) == 0;
+  nn::DecoderSpec decoder = qwen3_decoder(config, {.class_prefix = "Qwen3OmniMoeThinkerText",
+                                                   .vocab_size = 3584,
+                                                   .hidden_size = 2048,
+                                                   .intermediate_size = 18944,
+                                                   .num_hidden_layers = 28,
+                                                   .num_attention_heads = 28,
+                                                   .num_key_value_heads = 4,
+                                                   .head_dim = divides ? 0 : 128,
+                                                   .max_position_embeddings = 32768,
+                                                   .rope = {.theta = 1e6}});
+  add_experts(text, "Qwen3OmniMoeThinkerText", {.width = 768, .num_experts = 128, .experts_per_token = 8},
+              decoder);
+  for (nn::BlockSpec& block : decoder.blocks)
+    if (block.moe) block.moe->normalize_top_k = text.flag("norm_topk_prob", true);
+  nn::ModelSpec model = qwen3_vl_model(config,
+                                       {.family = "qwen3_omni_moe_thinker",
+                                        .class_prefix = "Qwen3OmniMoeThinker",
+                                        .deepstack = "merger_list",
+                                        .norm = "ln_q",
+                                        .first = "mlp.0",
+                                        .second = "mlp.2"},
+                                       std::move(decoder));
+  model.names.insert(model.names.begin(), {{"thinker.visual.", "model.visual."},
+                                           {"thinker.model.", "model.language_model."},
+                                           {"thinker.lm_head", "lm_head"}});
+  // What hears and speaks is not run.
+  model.ignored_tensors.push_back(R"((thinker\.audio_tower|audio_tower|talker|code2wav)\..*)");
+  model.default_ignore = {"re:.*lm_head", "re:.*visual.*", "re:code2wav.*", "re:.*mlp.gate$"};
+  return model;
+}
+
+// The thinker of the whole: it reads text and pictures and writes text.
+nn::ModelSpec declare_qwen3_omni_moe(const Config& config) {
+  nn::ModelSpec model = declare_qwen3_omni_moe_thinker(config.child("thinker_config"));
+  model.family = "qwen3_omni_moe";
+  model.architecture = "Qwen3OmniMoeForConditionalGeneration";
   return model;
 }
 

@@ -1,6 +1,7 @@
 // The table of families, and finding a row in it.
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "base/error.h"
 #include "base/nearest_name.h"
@@ -68,6 +69,7 @@ constexpr std::array kFamilies = {
     Family{"bloom", "Bloom", declare_bloom},
     Family{"llava", "LLaVA 1.5, Pixtral", declare_llava},
     Family{"llava_next", "LLaVA-NeXT", declare_llava_next},
+    Family{"llava_onevision", "LLaVA-OneVision", declare_llava_onevision},
     Family{"idefics3", "Idefics 3", declare_idefics3},
     Family{"smolvlm", "SmolVLM", declare_smolvlm},
     Family{"gemma3", "Gemma 3 (with pictures)", declare_gemma3},
@@ -75,10 +77,16 @@ constexpr std::array kFamilies = {
     Family{"internvl", "InternVL 3", declare_internvl},
     Family{"mistral3", "Mistral Small 3.1 (with pictures)", declare_mistral3},
     Family{"mllama", "Mllama (Llama 3.2 Vision)", declare_mllama},
-    Family{"llama4", "Llama 4 (text prompts)", declare_llama4, "llama4_text"},
+    Family{"llama4", "Llama 4", declare_llama4},
     Family{"qwen2_vl", "Qwen 2-VL", declare_qwen2_vl},
     Family{"qwen2_5_vl", "Qwen 2.5-VL", declare_qwen2_5_vl},
     Family{"qwen3_vl", "Qwen 3-VL", declare_qwen3_vl},
+    Family{"qwen3_vl_moe", "Qwen 3-VL MoE", declare_qwen3_vl_moe},
+    Family{"qwen3_omni_moe", "Qwen 3-Omni (its thinker, with pictures)", declare_qwen3_omni_moe,
+           "qwen3_omni_moe_thinker"},
+    Family{"qwen3_omni_moe_thinker", "Qwen 3-Omni's thinker by itself", declare_qwen3_omni_moe_thinker},
+    Family{"whisper", "Whisper", declare_whisper},
+    Family{"qwen2_audio", "Qwen 2-Audio", declare_qwen2_audio},
 };
 
 std::vector<FamilyDescription>& descriptions() {
@@ -99,6 +107,25 @@ const Family& family_named(const std::string& model_type, const Config& config) 
               (nearest.empty() ? std::string() : "did you mean " + nearest + "? ") +
                   "describe it with --declare FILE; data-free methods (--method rtn, nf4, int8) work on any "
                   "architecture");
+}
+
+// Where a family's files have fused experts in either order, the shape of the first tensor of a layer tells.
+void settle_order_of_experts(const checkpoint::Checkpoint& checkpoint, nn::ModelSpec& spec) {
+  std::map<std::string, std::optional<nn::MoeSpec>*> layers;  // by the tensor's canonical name
+  for (std::size_t i = 0; i < spec.decoder.blocks.size(); ++i) {
+    std::optional<nn::MoeSpec>& moe = spec.decoder.blocks[i].moe;
+    if (moe && moe->fused.any_order)
+      layers[fmt::format("{}.{}.{}.{}.{}.{}", spec.decoder.path, spec.decoder.layers, i, moe->name,
+                         moe->experts_name, moe->fused.gate_up)] = &moe;
+  }
+  if (layers.empty()) return;
+  for (const checkpoint::TensorInfo& tensor : checkpoint.tensors()) {
+    const auto layer = layers.find(canonical_name(spec, tensor.name));
+    if (layer == layers.end()) continue;
+    nn::MoeSpec& moe = **layer->second;
+    const nn::LinearSpec& up = moe.expert.up;
+    moe.fused.transposed = tensor.shape != Shape{moe.num_experts, 2 * up.out_features, up.in_features};
+  }
 }
 
 }  // namespace
@@ -122,6 +149,20 @@ nn::ModelSpec declare(const Config& config) {
   for (const FamilyDescription& description : descriptions())
     if (description.family() == config.text("model_type", "")) return description.declare(config);
   return family_named(config.text("model_type", ""), config).declare(config);
+}
+
+nn::ModelSpec declare(const checkpoint::Checkpoint& checkpoint) {
+  constexpr std::string_view kKey = "tie_word_embeddings";
+  const Config config(checkpoint.config(), (checkpoint.directory() / "config.json").string());
+  nn::ModelSpec spec = declare(config);
+  const bool denies = config.has(kKey) && !config.child("text_config").flag(kKey, false);
+  const std::string head = spec.decoder.lm_head + ".";
+  if (!denies && std::ranges::none_of(checkpoint.tensors(), [&](const checkpoint::TensorInfo& tensor) {
+        return canonical_name(spec, tensor.name).starts_with(head);
+      }))
+    spec.decoder.tie_word_embeddings = true;
+  settle_order_of_experts(checkpoint, spec);
+  return spec;
 }
 
 nn::DecoderSpec declare_decoder(const Config& text_config, std::string_view default_model_type,

@@ -21,7 +21,7 @@ class Walk {
     if (!vision.class_embedding.empty())
       visitor_.parameter(join(vision.path, vision.class_embedding), vision.class_embedding_shape());
     if (!vision.position_embedding.empty()) {
-      if (vision.bare_embeddings) {
+      if (vision.embedding_form != nn::EmbeddingForm::kTable) {
         visitor_.parameter(vision.position_embedding_name(), vision.position_embedding_shape());
       } else {
         visitor_.table(join(vision.path, vision.position_embedding), vision.position_embedding_shape());
@@ -31,6 +31,20 @@ class Walk {
     blocks(vision.blocks, join(vision.path, vision.layers), place);
     norm(vision.post_norm, vision.path);
     if (vision.tiling) tiling(*vision.tiling, vision, place);
+  }
+
+  void audio(const nn::AudioSpec& audio) {
+    const Place place = below(root_, audio.path, audio.class_name, Role::kAudio);
+    std::int64_t inputs = audio.num_mel_bins;
+    for (const char* name : {"conv1", "conv2"}) {
+      const std::string path = join(audio.path, name);
+      visitor_.parameter(path + ".weight", {audio.hidden_size, inputs, 3});
+      visitor_.parameter(path + ".bias", {audio.hidden_size});
+      inputs = audio.hidden_size;
+    }
+    visitor_.table(join(audio.path, "embed_positions"), {audio.max_positions, audio.hidden_size});
+    blocks(audio.blocks, join(audio.path, "layers"), place);
+    norm(audio.post_norm, audio.path);
   }
 
   void projector(const nn::ProjectorSpec& projector) {
@@ -115,6 +129,8 @@ class Walk {
     norm(block.attention_norm, path);
     attention(block.attention, path, place);
     norm(block.attention_output_norm, path);
+    norm(block.cross_attention_norm, path);
+    if (block.cross_attention) attention(*block.cross_attention, path, place);
     for (const nn::BranchScale& scale : {block.attention_scale, block.mlp_scale})
       if (scale) visitor_.parameter(join(path, scale.name), {scale.size});
     norm(block.mlp_norm, path);
@@ -201,6 +217,7 @@ class Walk {
 void walk(const nn::ModelSpec& spec, SpecVisitor& visitor) {
   Walk walk(spec.architecture, visitor);
   if (spec.vision) walk.vision(*spec.vision);
+  if (spec.audio) walk.audio(*spec.audio);
   if (spec.projector) walk.projector(*spec.projector);
   for (const nn::ProjectorSpec& projector : spec.deepstack) walk.projector(projector);
   if (spec.tile_map) walk.tile_map(*spec.tile_map, spec.decoder.hidden_size);

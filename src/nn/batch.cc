@@ -22,8 +22,9 @@ void KeyValueCache::truncate(std::int64_t length) {
 }
 
 std::size_t SequenceCache::num_bytes() const {
-  return std::accumulate(layers.begin(), layers.end(), std::size_t{0},
-                         [](std::size_t sum, const KeyValueCache& layer) { return sum + layer.num_bytes(); });
+  const auto add = [](std::size_t sum, const KeyValueCache& layer) { return sum + layer.num_bytes(); };
+  return std::accumulate(cross_layers.begin(), cross_layers.end(),
+                         std::accumulate(layers.begin(), layers.end(), std::size_t{0}, add), add);
 }
 
 std::int64_t Batch::rows() const {

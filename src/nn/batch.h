@@ -33,8 +33,9 @@ class KeyValueCache {
   std::vector<float> keys_, values_;
 };
 
-/// Rows [begin, end) of a sequence and the states of pictures [key_begin, key_end) that they attend to. Rows
-/// that belong to no picture attend to all of them, and skip the feed-forward part of the block.
+/// Rows [begin, end) of a sequence and the states of pictures (or of a sound) [key_begin, key_end) that they
+/// attend to. Rows that belong to no picture attend to all of them, and skip the feed-forward part of the
+/// block.
 struct PictureSpan {
   std::int64_t begin, end, key_begin, key_end;
   bool belongs = true;
@@ -43,6 +44,7 @@ struct PictureSpan {
 /// One cache per layer, for one sequence.
 struct SequenceCache {
   std::vector<KeyValueCache> layers;
+  std::vector<KeyValueCache> cross_layers;   // of attention to pictures and sounds; empty where there is none
   std::size_t token_layer = 0;               // a layer whose cache grows with every token
   std::optional<PictureSpan> last_pictures;  // what the tokens to come attend to
   std::int64_t position_shift = 0;  // a token's position minus its index, where pictures take fewer positions

@@ -27,6 +27,12 @@ std::vector<float> load_scale(const BranchScale& spec, std::int64_t hidden_size,
   return scale;
 }
 
+// The block's attention to pictures or sounds, whether it is the only one or the second.
+const AttentionSpec* cross_attention_of(const BlockSpec& spec) {
+  if (spec.attention.cross) return &spec.attention;
+  return spec.cross_attention ? &*spec.cross_attention : nullptr;
+}
+
 }  // namespace
 
 struct Block::Parts {
@@ -38,16 +44,17 @@ struct Block::Parts {
         hidden_size(spec.attention.output.out_features),
         attention_norm(spec.attention_norm, this->path, source),
         attention_output_norm(spec.attention_output_norm, this->path, source),
+        cross_attention_norm(spec.cross_attention_norm, this->path, source),
         mlp_norm(spec.mlp_norm, this->path, source),
         attention_path(join(this->path, spec.attention.name)),
         mlp_path(join(this->path, spec.moe ? spec.moe->name : spec.mlp.name)),
         mlp_output_norm(spec.mlp_output_norm, this->path, source),
         attention_scale(load_scale(spec.attention_scale, hidden_size, this->path, source)),
         mlp_scale(load_scale(spec.mlp_scale, hidden_size, this->path, source)) {
-    if (spec.attention.cross) {
-      cross_attention.emplace(spec.attention, this->path, layer, source);
-    } else {
-      attention.emplace(spec.attention, this->path, layer, source);
+    if (!spec.attention.cross) attention.emplace(spec.attention, this->path, layer, source);
+    if (const AttentionSpec* cross = cross_attention_of(spec)) {
+      cross_attention.emplace(*cross, this->path, layer, source);
+      cross_attention_path = join(this->path, cross->name);
     }
     if (spec.moe) {
       moe.emplace(*spec.moe, this->path, source);
@@ -56,8 +63,11 @@ struct Block::Parts {
     }
   }
 
+  // Mllama's blocks attend to pictures instead of to themselves.
+  bool reads_pictures() const { return !attention; }
+
   void attend(const float* x, float* y, const ForwardContext& context) {
-    if (cross_attention) {
+    if (reads_pictures()) {
       cross_attention->forward(x, y, context);
     } else {
       attention->forward(x, y, context);
@@ -72,7 +82,7 @@ struct Block::Parts {
       mlp->forward(x, rows, y, context);
     }
     scale_channels(mlp_scale, y, rows, context.pool);
-    if (cross_attention) clear_rows_without_picture(context.batch, y);
+    if (reads_pictures()) clear_rows_without_picture(context.batch, y);
   }
 
   void scale_channels(const std::vector<float>& scale, float* rows, std::int64_t count,
@@ -134,8 +144,9 @@ struct Block::Parts {
   std::optional<Attention> attention;
   std::optional<CrossAttention> cross_attention;
   Norm attention_output_norm;
+  Norm cross_attention_norm;
   Norm mlp_norm;
-  std::string attention_path;
+  std::string attention_path, cross_attention_path;
   std::string mlp_path;  // of the mixture, where there is one
   std::optional<Mlp> mlp;
   std::optional<MixtureOfExperts> moe;
@@ -164,6 +175,10 @@ void Block::Parts::forward_sequential(float* hidden, const ForwardContext& conte
   };
   attend(input(attention_norm), branch, context);
   finish(attention_output_norm, attention_norm);
+  if (attention && cross_attention) {
+    cross_attention->forward(input(cross_attention_norm), branch, context);
+    finish(Norm(), cross_attention_norm);
+  }
   feed_forward(input(mlp_norm), rows, branch, context);
   finish(mlp_output_norm, mlp_norm);
 }
@@ -208,7 +223,7 @@ void Block::forward(float* hidden, const ForwardContext& context) {
 }
 
 bool Block::takes_part(const Batch& batch) const {
-  return !parts_->cross_attention || !batch.picture_spans.empty();
+  return !parts_->reads_pictures() || !batch.picture_spans.empty();
 }
 
 Tensor Block::forward_module(const std::string& path, const Tensor& x, const ForwardContext& context) {
@@ -224,6 +239,10 @@ Tensor Block::forward_module(const std::string& path, const Tensor& x, const For
   Tensor y = Tensor::empty(DType::kF32, {rows, parts_->hidden_size});
   if (path == parts_->attention_path) {
     parts_->attend(x.data<float>(), y.mutable_data<float>(), inner);
+    return y;
+  }
+  if (path == parts_->cross_attention_path) {
+    parts_->cross_attention->forward(x.data<float>(), y.mutable_data<float>(), inner);
     return y;
   }
   if (path == parts_->mlp_path) {
@@ -250,6 +269,7 @@ void Block::set_cache_quantization(std::optional<scheme::ActivationQuantization>
 
 std::vector<std::string> Block::modules() const {
   std::vector<std::string> result = {parts_->path, parts_->attention_path};
+  if (parts_->attention && parts_->cross_attention) result.push_back(parts_->cross_attention_path);
   if (parts_->mlp_path != parts_->path) result.push_back(parts_->mlp_path);
   if (parts_->moe) parts_->moe->append_expert_paths(result);
   return result;
@@ -271,9 +291,9 @@ std::vector<Linear*> Block::linears() {
 std::size_t Block::num_bytes() const {
   return parts_->attention_norm.num_bytes() + (parts_->attention ? parts_->attention->num_bytes() : 0) +
          (parts_->cross_attention ? parts_->cross_attention->num_bytes() : 0) +
-         parts_->attention_output_norm.num_bytes() + parts_->mlp_norm.num_bytes() +
-         parts_->mlp_output_norm.num_bytes() + (parts_->mlp ? parts_->mlp->num_bytes() : 0) +
-         (parts_->moe ? parts_->moe->num_bytes() : 0);
+         parts_->attention_output_norm.num_bytes() + parts_->cross_attention_norm.num_bytes() +
+         parts_->mlp_norm.num_bytes() + parts_->mlp_output_norm.num_bytes() +
+         (parts_->mlp ? parts_->mlp->num_bytes() : 0) + (parts_->moe ? parts_->moe->num_bytes() : 0);
 }
 
 }  // namespace farthing::nn

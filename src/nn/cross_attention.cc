@@ -61,8 +61,9 @@ CrossAttention::States CrossAttention::states(std::size_t sequence, Tensor& keys
                                               const ForwardContext& context) {
   const Batch& batch = context.batch;
   const Tensor& pictures = batch.picture_states[sequence];
-  KeyValueCache* cache =
-      batch.caches.empty() ? nullptr : &batch.caches[sequence]->layers[static_cast<std::size_t>(layer_)];
+  KeyValueCache* cache = batch.caches.empty()
+                             ? nullptr
+                             : &batch.caches[sequence]->cross_layers[static_cast<std::size_t>(layer_)];
   if (!pictures.defined()) {
     FARTHING_CHECK(cache != nullptr);
     return {cache->keys(), cache->values(), cache->length()};

@@ -133,7 +133,7 @@ struct AttentionSpec {
   std::int64_t sliding_window = 0;  // 0: none; else a query sees that many keys, itself included
   std::int64_t chunk = 0;           // 0: none; else a query sees keys of its own run of that many positions
   bool causal = true;
-  bool cross = false;          // keys and values come from the states of pictures (Mllama)
+  bool cross = false;  // keys and values come from the states of pictures (Mllama) or sounds (Whisper)
   bool two_way_spans = false;  // rows of Batch::spans see each other both ways: Gemma 3's pictures
   bool windowed = false;       // in a tower: rows see those of their window only (Qwen 2.5-VL)
   float alibi_scale = 0.0f;    // 0: no ALiBi; else the factor of its slopes (1 for Bloom, D^-1/2 for Falcon)
@@ -166,6 +166,7 @@ struct FusedExperts {
   std::string gate_up = "experts.gate_up_proj";
   std::string down = "experts.down_proj";
   bool transposed = false;   // [experts, in, out]
+  bool any_order = false;    // either, as the shape in the file tells (Qwen 3-VL MoE)
   bool interleaved = false;  // gate and up take turns; else gate comes first
 };
 
@@ -216,6 +217,9 @@ struct BlockSpec {
   AttentionSpec attention;
   NormSpec attention_output_norm;  // on the branch, before it is added (Gemma 2, 3)
   BranchScale attention_scale, mlp_scale;
+  /// A second attention, to the states of a sound, between the two branches (Whisper's decoder).
+  NormSpec cross_attention_norm;
+  std::optional<AttentionSpec> cross_attention;
   NormSpec mlp_norm;
   MlpSpec mlp;
   std::optional<MoeSpec> moe;  // instead of `mlp`
@@ -256,6 +260,11 @@ struct DecoderSpec {
     return std::any_of(blocks.begin(), blocks.end(),
                        [](const BlockSpec& block) { return block.attention.cross; });
   }
+  /// True where every block attends to the states of a sound.
+  bool reads_sounds() const {
+    return std::any_of(blocks.begin(), blocks.end(),
+                       [](const BlockSpec& block) { return block.cross_attention.has_value(); });
+  }
   /// Axes of a position: 1, or time, row and column where some attention turns by all of them.
   std::int64_t position_axes() const {
     for (const BlockSpec& block : blocks)
@@ -272,6 +281,13 @@ enum class PictureInput {
   kViews,    // [..., C, S, S]: every view (a picture, a tile, a crop) has the tower's own size
   kAnySize,  // [pictures, C, H, W], padded to the largest, with image_sizes [pictures, 2]: Pixtral
   kPatches,  // [patches, C * t * p * p] with image_grid_thw [pictures, 3]: Qwen-VL
+};
+
+/// How a tower's class token and learned positions lie in the file.
+enum class EmbeddingForm {
+  kTable,          // positions NAME.weight [positions, H], class token NAME [H]: CLIP
+  kBare,           // both parameters without ".weight": Llama 4
+  kBareWithBatch,  // the same with an axis of one before them: [1, positions, H], [1, 1, H]: InternVL
 };
 
 /// What a tower adds that sees the tiles of a picture together, with places for those that the picture lacks
@@ -297,10 +313,14 @@ struct VisionSpec {
   std::int64_t temporal_patch_size = 0;  // 0: pictures have no time axis, the weight is [H, C, p, p]
   std::string patch_embedding;           // NAME.weight [H, C, (t,) p, p]
   bool patch_bias = false;
-  std::string class_embedding;         // [H]; empty when there is none
-  std::string position_embedding;      // NAME.weight [patches + 1, H]; empty where rotation does it
-  bool bare_embeddings = false;        // both are parameters with a batch axis: NAME [1, ..., H] (InternVL)
+  bool flat_patches = false;    // that weight is a linear's, [H, C * p * p] (Llama 4)
+  std::string class_embedding;  // empty when there is none
+  bool class_token_last = false;
+  std::string position_embedding;  // of the patches and the class token; empty where only rotation tells them
+  EmbeddingForm embedding_form = EmbeddingForm::kTable;
   bool interpolate_positions = false;  // the square table is stretched over any grid (Qwen 3-VL)
+  bool column_first = false;   // axes of a rotated position: column, row instead of row, column (Llama 4)
+  std::int64_t first_row = 0;  // ... and where both are counted from; the class token is at 0, 0
   NormSpec pre_norm;
   std::string layers = "encoder.layers";
   std::vector<BlockSpec> blocks;
@@ -325,18 +345,34 @@ struct VisionSpec {
     return layer < 0 ? static_cast<std::int64_t>(blocks.size()) + 1 + layer : layer;
   }
   std::string position_embedding_name() const {
-    return path + "." + position_embedding + (bare_embeddings ? "" : ".weight");
+    return path + "." + position_embedding + (embedding_form == EmbeddingForm::kTable ? ".weight" : "");
   }
   Shape position_embedding_shape() const {
-    return bare_embeddings ? Shape{1, num_positions(), hidden_size} : Shape{num_positions(), hidden_size};
+    const Shape shape = {num_positions(), hidden_size};
+    return embedding_form == EmbeddingForm::kBareWithBatch ? Shape{1, shape[0], shape[1]} : shape;
   }
   Shape class_embedding_shape() const {
-    return bare_embeddings ? Shape{1, 1, hidden_size} : Shape{hidden_size};
+    return embedding_form == EmbeddingForm::kBareWithBatch ? Shape{1, 1, hidden_size} : Shape{hidden_size};
   }
   Shape patch_shape() const {
+    if (flat_patches) return {hidden_size, num_channels * patch_size * patch_size};
     if (temporal_patch_size == 0) return {hidden_size, num_channels, patch_size, patch_size};
     return {hidden_size, num_channels, temporal_patch_size, patch_size, patch_size};
   }
+};
+
+/// A tower of encoder blocks over the frames of a sound: two convolutions over three frames each, the second
+/// of which halves their number (Whisper, Qwen 2-Audio). Names of its parts are Whisper's in every model.
+struct AudioSpec {
+  std::string path;        // canonical, "model.encoder"
+  std::string class_name;  // "WhisperEncoder"
+  std::int64_t hidden_size = 0;
+  std::int64_t num_mel_bins = 0;
+  std::int64_t max_positions = 0;  // after the convolutions
+  std::vector<BlockSpec> blocks;
+  NormSpec post_norm;
+  std::int64_t pool = 1;  // neighbouring states are averaged, so many at a time, before the norm
+  bool masked = false;    // frames behind the sound are left out (feature_attention_mask)
 };
 
 /// How squares of neighbouring features become one.
@@ -367,6 +403,8 @@ struct ProjectorSpec {
 struct TileMapSpec {
   std::string newline;                                          // canonical name of a parameter [H]
   std::vector<std::pair<std::int64_t, std::int64_t>> canvases;  // (height, width) to choose from
+  std::int64_t most_tiles =
+      0;  // a joined map with more features than so many tiles is shrunk (LLaVA-OneVision)
 };
 
 /// How a picture is written into the prompt's text.
@@ -375,13 +413,16 @@ struct PlaceholderSpec {
     kSingle,  // one token, whatever the picture (Mllama)
     kTokens,  // as many image tokens as features, between `before` and `after`
     kRows,  // a row of tokens per row of features, `row_break` between them and `row_end` at the end: Pixtral
-    kTiles,  // every tile with its row and column, and the whole view last: Idefics 3
-    kCrops,  // like kTokens, for the whole view and then for each crop: Gemma 3
+    kTiles,           // every tile with its row and column, and the whole view last: Idefics 3
+    kCrops,           // like kTokens, for the whole view and then for each crop: Gemma 3
+    kSeparatedTiles,  // tiles with `row_break` between them and `row_end` after each row of them, then
+                      // `whole_view` and the whole view, all between `before` and `after`: Llama 4
   };
   Layout layout = Layout::kTokens;
   std::int64_t token_id = -1;  // stands for a picture in the text; -1: image_token_id
+  std::string text;            // the same, where config.json does not know that token
   std::string before, after;   // "{5}" is the token with id 5
-  std::string row_break, row_end;
+  std::string row_break, row_end, whole_view;
   std::string prompt_end;  // closes every prompt with pictures (PaliGemma)
   bool before_begin =
       false;  // pictures that begin a prompt stand before its begin-of-sequence token (Mllama)
@@ -399,6 +440,7 @@ struct ModelSpec {
   std::string architecture;  // "LlavaForConditionalGeneration"
   DecoderSpec decoder;
   std::optional<VisionSpec> vision;
+  std::optional<AudioSpec> audio;
   std::optional<ProjectorSpec> projector;
   std::optional<TileMapSpec> tile_map;
   /// Of the tower's feature layers but the first, one each: their features are added to the pictures' rows
@@ -406,6 +448,7 @@ struct ModelSpec {
   std::vector<ProjectorSpec> deepstack;
   std::int64_t image_token_id = -1;
   PlaceholderSpec placeholder;
+  std::string default_prompt;   // of a model that is given nothing but a sound (Whisper)
   bool two_way_prompt = false;  // all rows of a prompt with pictures see each other (PaliGemma)
   std::vector<NameRule>
       names;  // tried in order on every name in the file; the first prefix that fits is replaced

@@ -43,19 +43,24 @@ TowerRows tower_rows(const VisionSpec& spec, const std::vector<PatchGrid>& grids
     for (std::int64_t frame = 0; frame < grid.frames; ++frame) {
       const auto first = static_cast<std::int64_t>(result.order.size());
       result.views.lengths.push_back(class_rows + count);
-      if (class_rows == 1) {
-        result.order.push_back(first);
+      const std::int64_t first_patch = first + (spec.class_token_last ? 0 : class_rows);
+      const auto add_class_token = [&](std::int64_t place) {
+        result.order.push_back(place);
         result.views.positions.insert(result.views.positions.end(), {0, 0});
-      }
+      };
+      if (class_rows == 1 && !spec.class_token_last) add_class_token(first);
       std::vector<std::int64_t> squares(static_cast<std::size_t>(count / square));
       std::iota(squares.begin(), squares.end(), std::int64_t{0});
       if (spec.window > 0) squares = by_windows(grid, spec, result.windows);
       for (const std::int64_t at : squares)
         for (std::int64_t i = at * square; i < (at + 1) * square; ++i) {
           const PatchPlace& where = place[static_cast<std::size_t>(i)];
-          result.order.push_back(first + class_rows + i);
-          result.views.positions.insert(result.views.positions.end(), {where.row, where.column});
+          const std::int64_t row = spec.first_row + where.row, column = spec.first_row + where.column;
+          result.order.push_back(first_patch + i);
+          result.views.positions.push_back(spec.column_first ? column : row);
+          result.views.positions.push_back(spec.column_first ? row : column);
         }
+      if (class_rows == 1 && spec.class_token_last) add_class_token(first + count);
     }
   }
   result.windows.positions = result.views.positions;

@@ -95,6 +95,12 @@ PictureFeatures Projector::forward(PictureFeatures features, ThreadPool& pool) c
     norm.forward(rows.data<float>(), rows.dim(0), features.rows.mutable_data<float>(), pool);
   };
   const auto apply = [&](const Linear& linear) {
+    FARTHING_REQUIRE(features.rows.dim(1) == linear.in_features(), Code::kCorruptData,
+                     "a linear of the projector has another width than what it reads",
+                     {{"linear", linear.path()},
+                      {"in_features", linear.in_features()},
+                      {"features", features.rows.dim(1)}},
+                     "sizes in vision_config of config.json disagree");
     const Tensor x = std::exchange(features.rows,
                                    Tensor::empty(DType::kF32, {features.rows.dim(0), linear.out_features()}));
     linear.forward(x.data<float>(), x.dim(0), features.rows.mutable_data<float>(), pool);

@@ -24,6 +24,30 @@ std::vector<TileMap> tile_maps(const TileMapSpec& spec, const VisionSpec& vision
   return maps;
 }
 
+// Two neighbours on an axis of `from` features that is shrunk to `to`, and the weight of the second.
+struct MapNeighbours {
+  std::int64_t first, second;
+  float weight;
+};
+
+MapNeighbours map_neighbours(std::int64_t index, std::int64_t from, std::int64_t to) {
+  const float scale = static_cast<float>(from) / static_cast<float>(to);
+  const float at = std::max((static_cast<float>(index) + 0.5f) * scale - 0.5f, 0.0f);
+  const auto first = static_cast<std::int64_t>(at);
+  return {first, std::min(first + 1, from - 1), at - static_cast<float>(first)};
+}
+
+// Writes `width` values between those of four corners and returns where the next ones go. A map that is not
+// shrunk has weights of 0.
+float* mixed(const float* top_left, const float* top_right, const float* bottom_left,
+             const float* bottom_right, float right, float bottom, std::int64_t width, float* to) {
+  if (right == 0.0f && bottom == 0.0f) return std::copy_n(top_left, width, to);
+  for (std::int64_t c = 0; c < width; ++c, ++to)
+    *to = (1 - bottom) * ((1 - right) * top_left[c] + right * top_right[c]) +
+          bottom * ((1 - right) * bottom_left[c] + right * bottom_right[c]);
+  return to;
+}
+
 }  // namespace
 
 TileMap tile_map_of(const TileMapSpec& spec, std::int64_t height, std::int64_t width, std::int64_t tile,
@@ -48,6 +72,19 @@ TileMap tile_map_of(const TileMapSpec& spec, std::int64_t height, std::int64_t w
   } else {
     map.left = padding(map.right, w * (rows / h));
     map.right -= map.left;
+  }
+  map.rows = map.bottom - map.top;
+  map.columns = map.right - map.left;
+  constexpr double kTolerated = 1.1;
+  const double ratio =
+      std::sqrt(static_cast<double>(map.rows * map.columns) /
+                static_cast<double>(std::max<std::int64_t>(spec.most_tiles, 1) * side * side));
+  if (spec.most_tiles > 0 && ratio > kTolerated) {
+    map.rows = static_cast<std::int64_t>(static_cast<double>(map.rows) / ratio);
+    map.columns = static_cast<std::int64_t>(static_cast<double>(map.columns) / ratio);
+    FARTHING_REQUIRE(map.rows > 0 && map.columns > 0, Code::kInvalidArgument,
+                     "the picture is too long and narrow", {{"height", height}, {"width", width}},
+                     "crop the picture first");
   }
   return map;
 }
@@ -95,10 +132,17 @@ Tensor join_tiles(const TileMapSpec& spec, const VisionSpec& vision, const Pictu
   for (const TileMap& map : maps) {
     to = std::copy_n(from, side * side * width, to);
     const float* tiles = from + side * side * width;
-    for (std::int64_t y = map.top; y < map.bottom; ++y) {
-      for (std::int64_t x = map.left; x < map.right; ++x) {
-        const std::int64_t tile = y / side * map.tile_columns + x / side;
-        to = std::copy_n(tiles + (tile * side * side + y % side * side + x % side) * width, width, to);
+    const auto feature = [&](std::int64_t row, std::int64_t column) {
+      const std::int64_t y = map.top + row, x = map.left + column;
+      const std::int64_t tile = y / side * map.tile_columns + x / side;
+      return tiles + (tile * side * side + y % side * side + x % side) * width;
+    };
+    for (std::int64_t row = 0; row < map.rows; ++row) {
+      const MapNeighbours y = map_neighbours(row, map.bottom - map.top, map.rows);
+      for (std::int64_t column = 0; column < map.columns; ++column) {
+        const MapNeighbours x = map_neighbours(column, map.right - map.left, map.columns);
+        to = mixed(feature(y.first, x.first), feature(y.first, x.second), feature(y.second, x.first),
+                   feature(y.second, x.second), x.weight, y.weight, width, to);
       }
       to = std::copy_n(newline.data<float>(), width, to);
     }

@@ -11,9 +11,10 @@ namespace farthing::nn {
 struct TileMap {
   std::int64_t tile_rows, tile_columns;   // of the canvas
   std::int64_t top, bottom, left, right;  // in features of the joined map, [top, bottom) and so on
+  std::int64_t rows, columns;             // of that part, possibly shrunk
   std::int64_t views() const { return 1 + tile_rows * tile_columns; }
   /// Features with the newlines, `side` * `side` for the whole view.
-  std::int64_t count(std::int64_t side) const { return side * side + (bottom - top) * (right - left + 1); }
+  std::int64_t count(std::int64_t side) const { return side * side + rows * (columns + 1); }
 };
 
 /// `tile` and `patch` are the edges of the tower's pictures and patches.

@@ -19,15 +19,16 @@ Tensor in_order(const Tensor& rows, const std::vector<std::int64_t>& order) {
 }
 
 // Copies what is kept of `hidden` into columns [first, first + width) of the features, in the order of the
-// embedded patches. Class tokens, `dropped` of them per view, stay behind.
-void keep_features(const Tensor& hidden, const TowerRows& rows, std::int64_t dropped, std::int64_t first,
-                   Tensor& features) {
+// embedded patches. The class tokens stay behind if `drops_class_token`: the first or last row of each view.
+void keep_features(const Tensor& hidden, const TowerRows& rows, bool drops_class_token, bool class_token_last,
+                   std::int64_t first, Tensor& features) {
   const std::int64_t width = hidden.dim(1);
+  const std::int64_t dropped = drops_class_token ? 1 : 0, before = class_token_last ? 0 : dropped;
   std::int64_t view_begin = 0, kept_before = 0;
   for (const std::int64_t length : rows.views.lengths) {
     for (std::int64_t row = view_begin; row < view_begin + length; ++row) {
-      const std::int64_t place = rows.order[static_cast<std::size_t>(row)] - view_begin - dropped;
-      if (place < 0) continue;
+      const std::int64_t place = rows.order[static_cast<std::size_t>(row)] - view_begin - before;
+      if (place < 0 || place == length - dropped) continue;
       std::copy_n(hidden.data<float>() + row * width, width,
                   features.mutable_data<float>() + (kept_before + place) * features.dim(1) + first);
     }
@@ -133,7 +134,8 @@ PictureFeatures ViewTower::forward(const PictureTensors& pictures, ThreadPool& p
       post_norm_.forward(hidden.data<float>(), hidden.dim(0), hidden.mutable_data<float>(), pool);
     for (std::size_t k = 0; k < feature_layers_.size(); ++k)
       if (feature_layers_[k] == static_cast<std::int64_t>(i))
-        keep_features(hidden, rows, dropped, static_cast<std::int64_t>(k) * spec_.hidden_size, features);
+        keep_features(hidden, rows, dropped == 1, spec_.class_token_last,
+                      static_cast<std::int64_t>(k) * spec_.hidden_size, features);
   }
   return {std::move(features), std::move(patches.grids)};
 }
@@ -150,8 +152,10 @@ Tensor ViewTower::embed(const PatchRows& patches, ThreadPool& pool) const {
   float* to = hidden.mutable_data<float>();
   for (const PatchGrid& grid : patches.grids) {
     float* view = to;
-    if (class_rows == 1) to = std::copy_n(class_embedding_.data<float>(), width, to);
+    const auto add_class_token = [&] { to = std::copy_n(class_embedding_.data<float>(), width, to); };
+    if (class_rows == 1 && !spec_.class_token_last) add_class_token();
     to = std::copy_n(from, grid.count() * width, to);
+    if (class_rows == 1 && spec_.class_token_last) add_class_token();
     from += grid.count() * width;
     if (!position_embedding_.defined()) continue;
     if (spec_.interpolate_positions) {

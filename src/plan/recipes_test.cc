@@ -63,14 +63,17 @@ TEST(Recipes, NameModulesOfTheirFamily) {
     for (const Modifier& modifier : recipe.modifiers) {
       for (const std::string& target : modifier.sequential_targets)
         EXPECT_TRUE(names.contains(target)) << target;
-      EXPECT_EQ(modifier.sequential_targets, spec.sequential_targets);
+      // Rounding to FP8 needs no walk through the blocks.
+      if (modifier.method == Method::kGptq) {
+        EXPECT_EQ(modifier.sequential_targets, spec.sequential_targets);
+      }
       EXPECT_EQ(modifier.ignore.empty(), spec.default_ignore.empty());
     }
     for (const Transform& transform : recipe.transforms)
       for (const MappingPattern& mapping : transform.mappings) expect_folds(mapping, spec);
     ++count;
   }
-  EXPECT_GE(count, 20);
+  EXPECT_GE(count, 40);
 }
 
 }  // namespace

@@ -21,7 +21,9 @@ using testing::HasSubstr;
 std::vector<std::string> text_families() {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(fs::path(FARTHING_SOURCE_DIR) / "tests/data/families"))
-    if (!read_json(entry.path() / "config.json").contains("vision_config"))
+    if (const Json config = read_json(entry.path() / "config.json"); !config.contains("vision_config") &&
+                                                                     !config.contains("audio_config") &&
+                                                                     config["model_type"] != "whisper")
       names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
