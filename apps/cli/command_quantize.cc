@@ -38,7 +38,7 @@ std::optional<nn::ModelSpec> declare_if_known(const checkpoint::Checkpoint& chec
 std::string see_as_plain(App& app, std::shared_ptr<const checkpoint::Checkpoint>& source) {
   std::shared_ptr<const nn::ModelSpec> spec;  // the view keeps it
   try {
-    spec = std::make_shared<const nn::ModelSpec>(models::declare(models::Config(source->config())));
+    spec = std::make_shared<const nn::ModelSpec>(models::declare(*source));
   } catch (const Error& error) {
     if (error.code() != Code::kUnsupported) throw;
   }

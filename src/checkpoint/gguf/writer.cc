@@ -13,15 +13,23 @@ constexpr std::uint32_t kVersion = 3;
 constexpr std::uint64_t kAlignment = 32;  // the format's default, which needs no key
 constexpr std::size_t kLongestTensorName = 63, kMostDimensions = 4;
 
-struct PlainType {
+struct WrittenType {
   DType dtype;
   std::uint32_t id;
   std::string_view name;
 };
-constexpr PlainType kPlainTypes[] = {
+constexpr WrittenType kWrittenTypes[] = {
     {DType::kF32, 0, "F32"}, {DType::kF16, 1, "F16"}, {DType::kBF16, 30, "BF16"}};
 
-enum ValueType : std::uint32_t { kU8 = 0, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9 };
+enum WrittenValueType : std::uint32_t {
+  kU8 = 0,
+  kU32 = 4,
+  kI32 = 5,
+  kF32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9
+};
 
 std::uint64_t aligned(std::uint64_t offset) {
   return (offset + kAlignment - 1) / kAlignment * kAlignment;
@@ -76,7 +84,7 @@ class Header {
                 values.size());
     bytes_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
   }
-  void begin_array(ValueType element, std::size_t count) {
+  void begin_array(WrittenValueType element, std::size_t count) {
     number<std::uint32_t>(kArray);
     number<std::uint32_t>(element);
     number<std::uint64_t>(count);
@@ -118,14 +126,14 @@ std::string make_header(const Metadata& metadata, const std::vector<PlannedTenso
 }  // namespace
 
 std::uint32_t plain_type(DType dtype) {
-  for (const PlainType& known : kPlainTypes) {
+  for (const WrittenType& known : kWrittenTypes) {
     if (known.dtype == dtype) return known.id;
   }
   throw Error(Code::kUnsupported, "GGUF has no such element type here", {{"dtype", dtype_name(dtype)}});
 }
 
 std::uint32_t type_of_name(std::string_view name) {
-  for (const PlainType& known : kPlainTypes) {
+  for (const WrittenType& known : kWrittenTypes) {
     if (known.name == name) return known.id;
   }
   const BlockType* block = find_block_type(name);
@@ -134,7 +142,7 @@ std::uint32_t type_of_name(std::string_view name) {
 }
 
 std::string_view type_name(std::uint32_t type) {
-  for (const PlainType& known : kPlainTypes) {
+  for (const WrittenType& known : kWrittenTypes) {
     if (known.id == type) return known.name;
   }
   const BlockType* block = find_block_type(type);
@@ -143,7 +151,7 @@ std::string_view type_name(std::uint32_t type) {
 }
 
 std::uint64_t stored_bytes(std::uint32_t type, const Shape& shape) {
-  for (const PlainType& known : kPlainTypes) {
+  for (const WrittenType& known : kWrittenTypes) {
     if (known.id == type) return tensor_bytes(known.dtype, shape);
   }
   const BlockType* block = find_block_type(type);
