@@ -183,7 +183,7 @@ class Run {
   void quantize_block(const plan::BlockPlan& block, bool is_last) {
     if (const Json* facts = journal_.find(block.path)) {
       for (const Json& layer : facts->at("layers")) layers_.push_back(layer_from_json(layer));
-      for (const auto& [path, tokens] : facts->value("experts", Json::object()).items())
+      for (const auto& [path, tokens] : facts->at("experts").items())
         expert_tokens_.push_back({path, tokens});
       for (const Json& fold : facts->at("folds")) folds_.push_back(plan::FoldResult::from_json(fold));
       if (model_) {
