@@ -62,8 +62,8 @@ void calibrated_walk(benchmark::State& state) {
   double embedding = 0.0, blocks = 0.0;
   for (auto unused : state) {
     const double start = seconds();
-    quantize::CalibratedModel walk(spec, model.checkpoint, model.samples, pool(), model.reporter,
-                                   model.cancel);
+    quantize::CalibratedModel walk(spec, model.checkpoint, model.samples, quantize::Streams{}, pool(),
+                                   model.reporter, model.cancel);
     const double embedded = seconds();
     for (std::int64_t i = 0; i < state.range(0); ++i) {
       walk.enter({.index = i});

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes docs/families.md from the registry: scripts/write_family_table.sh build/release/apps/cli/farthing
+# Writes docs/families.md from the registry: scripts/write_family_table.sh build/release/farthing
 set -euo pipefail
 cd "$(dirname "$0")/.."
 {

@@ -190,8 +190,9 @@ Json gguf_metadata() {
 TEST(VerifyGguf, MetadataThatLlamaCppNeedsIsWanted) {
   EXPECT_TRUE(check_gguf_metadata(gguf_metadata(), 2).empty());
   EXPECT_EQ(check_gguf_metadata(gguf_metadata(), 3).front().where, "tokenizer.ggml.tokens");
-  for (const auto& [key, value] : gguf_metadata().items()) {
-    Json metadata = gguf_metadata();
+  const Json whole = gguf_metadata();
+  for (const auto& [key, value] : whole.items()) {
+    Json metadata = whole;
     metadata.erase(key);
     EXPECT_FALSE(check_gguf_metadata(metadata, 2).empty()) << key;
   }
