@@ -112,16 +112,18 @@ class Run {
   // What the bytes of the result depend on. A journal with another fingerprint belongs to another run.
   std::string fingerprint() const {
     Sha256 hash;
-    hash.update("farthing quantize 2\n");
+    hash.update("farthing quantize 3\n");
     hash.update(plan_.format + "\n");
     for (const auto& tensor : source_->tensors()) {
       hash.update(fmt::format("{} {} {} {} {}\n", tensor.name, dtype_name(tensor.dtype),
                               to_string(tensor.shape), tensor.file.filename().string(), tensor.offset));
     }
     for (const auto& linear : plan_.linears) {
-      hash.update(fmt::format("{} {} {} {} {}\n", linear.file_module, plan::method_name(linear.method),
+      hash.update(fmt::format("{} {} {} {} {} {} {} {}\n", linear.file_module,
+                              plan::method_name(linear.method),
                               scheme::to_json({.name = "", .targets = {}, .scheme = linear.scheme}).dump(),
-                              linear.gptq.block_size, linear.gptq.dampening_frac));
+                              linear.gptq.block_size, linear.gptq.dampening_frac, linear.gptq.refine_passes,
+                              linear.gptq.group_aware_order, linear.gptq.refresh_scales));
     }
     for (const plan::Transform& transform : plan_.recipe.transforms)
       hash.update(plan::recipe_lines(transform, ""));

@@ -135,9 +135,12 @@ TEST(Quantize, AnUnfinishedRunWithOtherSettingsIsNotContinued) {
   wait_for_blocks(folder / "out.partial", 1);
   ::kill(process, SIGKILL);
   wait_for(process);
-  const Outcome other = run(quantize(kModel, folder / "out", {"--group-size", "64"}));
-  EXPECT_EQ(other.exit_code, 2);
-  EXPECT_THAT(other.err, testing::HasSubstr("--no-resume"));
+  for (const std::vector<std::string>& setting :
+       {std::vector<std::string>{"--group-size", "64"}, {"--refine", "1"}}) {
+    const Outcome other = run(quantize(kModel, folder / "out", setting));
+    EXPECT_EQ(other.exit_code, 2) << setting[0];
+    EXPECT_THAT(other.err, testing::HasSubstr("--no-resume")) << setting[0];
+  }
   EXPECT_EQ(run(quantize(kModel, folder / "out", {"--group-size", "64", "--no-resume"})).exit_code, 0);
 }
 
