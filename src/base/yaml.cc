@@ -22,7 +22,7 @@ Json to_json(const YAML::Node& node, int& nodes_left) {
       return array;
     }
     case YAML::NodeType::Scalar: {
-      const std::string text = node.Scalar();
+      const std::string& text = node.Scalar();
       if (node.Tag() == "!") return text;  // quoted
       if (text == "null" || text == "~" || text.empty() || text == "None") return nullptr;
       if (text == "true" || text == "True") return true;

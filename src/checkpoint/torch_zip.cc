@@ -110,7 +110,7 @@ class ZipReader {
     reader_.seek(end + comment_length);
     if (flags & kEncrypted) fail(Code::kUnsupported, "zip entry is encrypted", name);
     if (method != kStored || packed != size) fail(Code::kUnsupported, "zip entry is compressed", name);
-    return {std::move(name), {offset, size}};
+    return {name, {offset, size}};
   }
 
   // The local header repeats name and extra fields with lengths of its own (torch pads with them).

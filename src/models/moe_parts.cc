@@ -18,9 +18,10 @@ nn::MoeSpec mixture(const Config& config, std::string name, std::string class_na
                  "the model configuration asks for too many experts");
   config.require(per_token <= num_experts, experts_per_token_key,
                  "a token cannot go to more experts than there are");
+  const std::int64_t width = expert.up.in_features;
   return {.name = std::move(name),
           .class_name = std::move(class_name),
-          .router = {"gate", expert.up.in_features, num_experts},
+          .router = {"gate", width, num_experts},
           .experts_name = "experts",
           .num_experts = num_experts,
           .num_experts_per_token = per_token,

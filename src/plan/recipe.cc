@@ -166,7 +166,7 @@ void collect_modifiers(const Json& node, Recipe& recipe, const std::string& wher
   }
   if (!node.is_object()) bad_key(recipe.origin, where, "", "expected stages or modifiers");
   for (const auto& [key, value] : node.items()) {
-    const std::string path = where.empty() ? key : where + "." + key;
+    const std::string path = where.empty() ? key : fmt::format("{}.{}", where, key);
     if (ends_with_any(key, {"_stage", "_modifiers"}))
       collect_modifiers(value, recipe, path);
     else if (is_transform(key))

@@ -16,7 +16,7 @@ QuantState state_of(const scheme::QuantizationArgs& args, std::int64_t rows, std
                     DType dtype) {
   QuantState state{
       .type = args.type, .block_size = *args.group_size, .dtype = dtype, .rows = rows, .columns = columns};
-  if (args.scale_dtype == DType::kU8) state.nested.emplace();
+  if (args.scale_dtype == DType::kU8) state.nested = QuantState::Nested{};
   return state;
 }
 

@@ -136,7 +136,7 @@ Tensor read_codes(const Module& module, Container container, const Shape& shape,
   const std::string_view suffix = module.has("weight_packed") ? "weight_packed" : "weight";
   module.require(integers == (args.type == NumberType::kInt), suffix,
                  "tensor does not hold the number type that the config says");
-  const Tensor stored = module.read(suffix);
+  Tensor stored = module.read(suffix);
   switch (container) {
     case Container::kPackedIntegers: {
       const std::optional<WordLayout> layout = layout_of(stored.dim(1), shape[1], args.num_bits);
@@ -228,7 +228,7 @@ float read_global_scale(const Module& module) {
 
 // The numbers of a static tensor NAME, as fp32.
 std::vector<float> read_numbers(const Module& module, std::string_view suffix) {
-  const Tensor stored = module.read(suffix);
+  Tensor stored = module.read(suffix);
   if (stored.dtype() == DType::kI8) {
     const auto values = stored.span<std::int8_t>();
     return {values.begin(), values.end()};

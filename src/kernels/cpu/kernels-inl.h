@@ -8,6 +8,7 @@
 namespace farthing::kernels::FARTHING_ISA_NAMESPACE {
 
 extern const KernelTable kTable;
+// NOLINTNEXTLINE(misc-definitions-in-headers): one source per instruction set includes this.
 const KernelTable kTable{
     .isa = kIsa,
     .tile_rows = kTileRows,

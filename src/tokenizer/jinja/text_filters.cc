@@ -94,13 +94,17 @@ Value format(Runtime& runtime, const Value& self, const Bound& arguments) {
   return percent_format(*pattern.as_text(), Value::dict(std::move(entries)), runtime.budget);
 }
 
+// A margin is given as text or as a number of blanks.
+std::string margin_of(const Value& width, Runtime& runtime) {
+  if (const Text* text = width.as_text()) return text->bytes;
+  const Value blanks = arithmetic(BinaryOperator::kMultiply, Value::text(" "), width, runtime.budget);
+  const Text* text = blanks.as_text();
+  return text != nullptr ? text->bytes : std::string();
+}
+
 Value indent(Runtime& runtime, const Value& self, const Bound& arguments) {
   if (!self.is_text()) fail("unsupported operand type(s) for +=: '{}' and 'str'", type_name(self));
-  const Value width = arguments.has(0) ? arguments.value(0) : Value::integer(4);
-  const std::string margin =
-      width.is_text()
-          ? width.as_text()->bytes
-          : arithmetic(BinaryOperator::kMultiply, Value::text(" "), width, runtime.budget).as_text()->bytes;
+  const std::string margin = margin_of(arguments.has(0) ? arguments.value(0) : Value::integer(4), runtime);
   const bool first = arguments.truth(1);
   const bool blank = arguments.truth(2);
   const std::string text = self.as_text()->bytes + "\n";
@@ -243,11 +247,7 @@ Value tojson(Runtime& runtime, const Value& self, const Bound& arguments) {
   style.ensure_ascii = arguments.truth(0);
   style.sort_keys = arguments.truth(3);
   if (arguments.has(1)) {
-    const Value width = arguments.value(1);
-    style.indent =
-        width.is_text()
-            ? width.as_text()->bytes
-            : arithmetic(BinaryOperator::kMultiply, Value::text(" "), width, runtime.budget).as_text()->bytes;
+    style.indent = margin_of(arguments.value(1), runtime);
     style.item_separator.pop_back();  // no blank before the end of a line
   }
   if (arguments.has(2)) {
