@@ -420,15 +420,19 @@ TEST(LogSumExpOp, OfInfinitiesAndNaN) {
 
 // ---- attention ----
 
-struct AttentionCase {
-  std::string name;
-  std::int64_t queries, keys, query_offset, head_dim, value_dim, num_heads, num_key_value_heads;
+struct AttentionExtras {
   float softcap = 0.0f;
   bool causal = true;
   std::int64_t window = 0;
   bool alibi = false;
   bool mask = false;
   bool sinks = false;
+};
+
+struct AttentionCase {
+  std::string name;
+  std::int64_t queries, keys, query_offset, head_dim, value_dim, num_heads, num_key_value_heads;
+  AttentionExtras extras = {};
 };
 
 class AttentionOp : public testing::TestWithParam<AttentionCase> {};
@@ -452,12 +456,12 @@ TEST_P(AttentionOp, MatchesReference) {
                              .head_dim = c.head_dim,
                              .value_dim = c.value_dim,
                              .scale = 0.4f,
-                             .softcap = c.softcap,
-                             .causal = c.causal,
-                             .window = c.window,
-                             .alibi_slopes = c.alibi ? slopes.data() : nullptr,
-                             .sinks = c.sinks ? sinks.data() : nullptr,
-                             .visible = c.mask ? visible.data() : nullptr};
+                             .softcap = c.extras.softcap,
+                             .causal = c.extras.causal,
+                             .window = c.extras.window,
+                             .alibi_slopes = c.extras.alibi ? slopes.data() : nullptr,
+                             .sinks = c.extras.sinks ? sinks.data() : nullptr,
+                             .visible = c.extras.mask ? visible.data() : nullptr};
   std::vector<float> expected(static_cast<std::size_t>(c.queries * c.num_heads * value_dim));
   reference::attention(shape, q.data(), q_stride, c.queries, c.query_offset, k.data(), k_stride, v.data(),
                        v_stride, c.keys, expected.data());
@@ -470,105 +474,31 @@ TEST_P(AttentionOp, MatchesReference) {
       [&](const std::vector<float>& out, Isa) { expect_near(out, expected, 1e-5, 4e-6); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOp,
-                         testing::Values(AttentionCase{"one_key", 1, 1, 0, 64, 0, 2, 2},
-                                         AttentionCase{"decode", 1, 300, 299, 64, 0, 4, 4},
-                                         AttentionCase{"decode_grouped", 1, 1100, 1099, 128, 0, 8, 2},
-                                         AttentionCase{"decode_odd", 1, 77, 76, 37, 0, 3, 1},
-                                         AttentionCase{.name = "decode_window",
-                                                       .queries = 1,
-                                                       .keys = 700,
-                                                       .query_offset = 699,
-                                                       .head_dim = 80,
-                                                       .value_dim = 0,
-                                                       .num_heads = 4,
-                                                       .num_key_value_heads = 4,
-                                                       .window = 100},
-                                         AttentionCase{"three_queries", 3, 600, 597, 96, 0, 4, 2},
-                                         AttentionCase{"prefill", 70, 70, 0, 64, 0, 4, 4},
-                                         AttentionCase{"prefill_grouped", 129, 129, 0, 128, 0, 4, 1},
-                                         AttentionCase{"prefill_odd", 33, 33, 0, 37, 21, 2, 1},
-                                         AttentionCase{"prefill_after", 40, 300, 260, 80, 0, 2, 2},
-                                         AttentionCase{"wide_values", 20, 200, 180, 24, 72, 2, 1},
-                                         AttentionCase{.name = "vision",
-                                                       .queries = 197,
-                                                       .keys = 197,
-                                                       .query_offset = 0,
-                                                       .head_dim = 72,
-                                                       .value_dim = 0,
-                                                       .num_heads = 2,
-                                                       .num_key_value_heads = 2,
-                                                       .causal = false},
-                                         AttentionCase{.name = "window",
-                                                       .queries = 200,
-                                                       .keys = 300,
-                                                       .query_offset = 100,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 2,
-                                                       .num_key_value_heads = 1,
-                                                       .window = 50},
-                                         AttentionCase{.name = "softcap",
-                                                       .queries = 60,
-                                                       .keys = 60,
-                                                       .query_offset = 0,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 2,
-                                                       .num_key_value_heads = 2,
-                                                       .softcap = 3.0f},
-                                         AttentionCase{.name = "alibi",
-                                                       .queries = 60,
-                                                       .keys = 160,
-                                                       .query_offset = 100,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 4,
-                                                       .num_key_value_heads = 4,
-                                                       .alibi = true},
-                                         AttentionCase{.name = "mask",
-                                                       .queries = 60,
-                                                       .keys = 150,
-                                                       .query_offset = 90,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 2,
-                                                       .num_key_value_heads = 1,
-                                                       .mask = true},
-                                         AttentionCase{.name = "mask_few",
-                                                       .queries = 3,
-                                                       .keys = 150,
-                                                       .query_offset = 90,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 2,
-                                                       .num_key_value_heads = 1,
-                                                       .softcap = 5.0f,
-                                                       .alibi = true,
-                                                       .mask = true},
-                                         AttentionCase{.name = "sinks",
-                                                       .queries = 60,
-                                                       .keys = 160,
-                                                       .query_offset = 100,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 4,
-                                                       .num_key_value_heads = 2,
-                                                       .window = 30,
-                                                       .sinks = true},
-                                         AttentionCase{.name = "sinks_few",
-                                                       .queries = 2,
-                                                       .keys = 1100,
-                                                       .query_offset = 1098,
-                                                       .head_dim = 64,
-                                                       .value_dim = 0,
-                                                       .num_heads = 4,
-                                                       .num_key_value_heads = 2,
-                                                       .window = 30,
-                                                       .sinks = true},
-                                         AttentionCase{"sees_nothing", 20, 30, -10, 64, 0, 2, 2},
-                                         AttentionCase{"no_keys", 2, 0, 0, 64, 0, 2, 2}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, AttentionOp,
+    testing::Values(AttentionCase{"one_key", 1, 1, 0, 64, 0, 2, 2},
+                    AttentionCase{"decode", 1, 300, 299, 64, 0, 4, 4},
+                    AttentionCase{"decode_grouped", 1, 1100, 1099, 128, 0, 8, 2},
+                    AttentionCase{"decode_odd", 1, 77, 76, 37, 0, 3, 1},
+                    AttentionCase{"decode_window", 1, 700, 699, 80, 0, 4, 4, {.window = 100}},
+                    AttentionCase{"three_queries", 3, 600, 597, 96, 0, 4, 2},
+                    AttentionCase{"prefill", 70, 70, 0, 64, 0, 4, 4},
+                    AttentionCase{"prefill_grouped", 129, 129, 0, 128, 0, 4, 1},
+                    AttentionCase{"prefill_odd", 33, 33, 0, 37, 21, 2, 1},
+                    AttentionCase{"prefill_after", 40, 300, 260, 80, 0, 2, 2},
+                    AttentionCase{"wide_values", 20, 200, 180, 24, 72, 2, 1},
+                    AttentionCase{"vision", 197, 197, 0, 72, 0, 2, 2, {.causal = false}},
+                    AttentionCase{"window", 200, 300, 100, 64, 0, 2, 1, {.window = 50}},
+                    AttentionCase{"softcap", 60, 60, 0, 64, 0, 2, 2, {.softcap = 3.0f}},
+                    AttentionCase{"alibi", 60, 160, 100, 64, 0, 4, 4, {.alibi = true}},
+                    AttentionCase{"mask", 60, 150, 90, 64, 0, 2, 1, {.mask = true}},
+                    AttentionCase{
+                        "mask_few", 3, 150, 90, 64, 0, 2, 1, {.softcap = 5.0f, .alibi = true, .mask = true}},
+                    AttentionCase{"sinks", 60, 160, 100, 64, 0, 4, 2, {.window = 30, .sinks = true}},
+                    AttentionCase{"sinks_few", 2, 1100, 1098, 64, 0, 4, 2, {.window = 30, .sinks = true}},
+                    AttentionCase{"sees_nothing", 20, 30, -10, 64, 0, 2, 2},
+                    AttentionCase{"no_keys", 2, 0, 0, 64, 0, 2, 2}),
+    [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace farthing::kernels

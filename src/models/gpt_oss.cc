@@ -4,20 +4,10 @@
 #include "models/llama.h"
 #include "models/moe_parts.h"
 #include "models/parts.h"
+#include "models/rope_config.h"
 
 namespace farthing::models {
 namespace {
-
-// The class stretches its rotation where the file says nothing about it.
-Config with_rope(const Config& config) {
-  if (config.has("rope_parameters") || config.has("rope_scaling")) return config;
-  Json values = config.json();
-  values["rope_scaling"] = {{"rope_type", "yarn"},
-                            {"factor", 32.0},
-                            {"truncate", false},
-                            {"original_max_position_embeddings", 4096}};
-  return Config(std::move(values), config.origin());
-}
 
 nn::MoeSpec gpt_oss_experts(const Config& config, nn::MlpSpec expert) {
   expert.class_name = "GptOssExpert";
@@ -36,7 +26,10 @@ nn::MoeSpec gpt_oss_experts(const Config& config, nn::MlpSpec expert) {
 }  // namespace
 
 nn::ModelSpec declare_gpt_oss(const Config& file) {
-  const Config config = with_rope(file);
+  const Config config = with_default_scaling(file, {{"rope_type", "yarn"},
+                                                    {"factor", 32.0},
+                                                    {"truncate", false},
+                                                    {"original_max_position_embeddings", 4096}});
   nn::DecoderSpec decoder = llama_decoder(config, {.class_prefix = "GptOss",
                                                    .vocab_size = 201088,
                                                    .hidden_size = 2880,

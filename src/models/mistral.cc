@@ -3,25 +3,9 @@
 #include "models/families.h"
 #include "models/llama.h"
 #include "models/parts.h"
+#include "models/rope_config.h"
 
 namespace farthing::models {
-namespace {
-
-// Ministral 3 stretches its rotation where the file says nothing about it.
-Config with_mistral_rope(const Config& config) {
-  if (config.has("rope_parameters") || config.has("rope_scaling")) return config;
-  Json values = config.json();
-  values["rope_parameters"] = {{"rope_type", "yarn"},
-                               {"rope_theta", 1e6},
-                               {"factor", 16.0},
-                               {"original_max_position_embeddings", 16384},
-                               {"mscale", 1.0},
-                               {"mscale_all_dim", 1.0},
-                               {"llama_4_scaling_beta", 0.1}};
-  return Config(std::move(values), config.origin());
-}
-
-}  // namespace
 
 nn::ModelSpec declare_mistral(const Config& config) {
   nn::DecoderSpec decoder = llama_decoder(config, {.class_prefix = "Mistral",
@@ -46,7 +30,13 @@ nn::ModelSpec declare_ministral(const Config& config) {
 }
 
 nn::ModelSpec declare_ministral3(const Config& file) {
-  const Config config = with_mistral_rope(file);
+  const Config config = with_default_scaling(file, {{"rope_type", "yarn"},
+                                                    {"rope_theta", 1e6},
+                                                    {"factor", 16.0},
+                                                    {"original_max_position_embeddings", 16384},
+                                                    {"mscale", 1.0},
+                                                    {"mscale_all_dim", 1.0},
+                                                    {"llama_4_scaling_beta", 0.1}});
   nn::DecoderSpec decoder = llama_decoder(config, {.class_prefix = "Ministral3",
                                                    .vocab_size = 131072,
                                                    .intermediate_size = 14336,

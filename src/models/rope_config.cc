@@ -156,4 +156,11 @@ nn::RopeSpec rope_config(const Config& config, std::int64_t head_dim, const Rope
   return rope;
 }
 
+Config with_default_scaling(const Config& config, Json scaling) {
+  if (config.has("rope_parameters") || config.has("rope_scaling")) return config;
+  Json values = config.json();
+  values["rope_parameters"] = std::move(scaling);
+  return Config(std::move(values), config.origin());
+}
+
 }  // namespace farthing::models

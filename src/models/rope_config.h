@@ -24,4 +24,8 @@ struct RopeDefaults {
 nn::RopeSpec rope_config(const Config& config, std::int64_t head_dim, const RopeDefaults& defaults = {},
                          std::string_view layer_type = "full_attention");
 
+/// `config`, with `scaling` under `rope_parameters` where the file says nothing about its rotation and the
+/// class of the family stretches it all the same.
+Config with_default_scaling(const Config& config, Json scaling);
+
 }  // namespace farthing::models
