@@ -16,8 +16,8 @@ constexpr int kWordBits = 32;
 template <int kBits, WordLayout kLayout>
 struct Stream {
   // The shortest run of fields that ends on a word: its fields and words.
-  // NOLINTNEXTLINE(bugprone-branch-clone): the branches are alike for one bit only.
   static constexpr int kFields = kLayout == WordLayout::kWholeFields ? kWordBits / kBits : kWordBits;
+  // NOLINTNEXTLINE(bugprone-branch-clone): the branches are alike for one bit only.
   static constexpr int kWords = kLayout == WordLayout::kWholeFields ? 1 : kBits;
   static constexpr std::uint32_t kOffset = 1u << (kBits - 1);
   static constexpr std::uint32_t kMask = (1u << kBits) - 1;

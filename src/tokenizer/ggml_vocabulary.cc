@@ -65,8 +65,9 @@ bool adds_space(const Json& tree) {
 void find_frame(const Tokenizer& tokenizer, GgmlVocabulary& vocabulary) {
   const std::vector<std::int32_t> bare = tokenizer.encode("a", {.add_special_tokens = false});
   const std::vector<std::int32_t> framed = tokenizer.encode("a");
-  const auto inside = std::ranges::search(framed, bare);
-  const std::span before(framed.begin(), inside.begin()), after(inside.end(), framed.end());
+  const auto inside = std::search(framed.begin(), framed.end(), bare.begin(), bare.end());
+  const auto behind = inside == framed.end() ? inside : inside + static_cast<std::ptrdiff_t>(bare.size());
+  const std::span before(framed.begin(), inside), after(behind, framed.end());
   vocabulary.add_bos = !before.empty();
   vocabulary.add_eos = !after.empty();
   if (!before.empty()) vocabulary.roles["bos_token"] = before.back();
