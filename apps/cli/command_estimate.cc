@@ -109,6 +109,7 @@ void add_estimate(App& app) {
                   Command::Presence::kOptional)
       .option("--scheme", "NAME", options->estimate.scheme, "as if quantized so: W4A16, W8A16 ...")
       .option("--method", "NAME", options->estimate.method, "of quantizing: auto (default), gptq, rtn ...")
+      .flag("--gptaq", options->estimate.gptaq, "of quantizing: gptq beside the original model")
       .option("--samples", "N", options->estimate.samples, "calibration samples (128)")
       .option("--sequence-length", "N", options->estimate.sequence_length,
               "tokens of every sample; without it, the built-in set's")

@@ -239,6 +239,9 @@ void add_quantize(App& app) {
               "columns that gptq walks before it updates the rest (128)")
       .option("--refine", "N", flags.refine_passes,
               "after gptq, N passes that move single codes and scales while the error falls (0)")
+      .flag("--gptaq", flags.gptaq,
+            "gptq that also makes up for what the quantized layers before did to the inputs (GPTAQ)")
+      .option("--gptaq-alpha", "F", flags.gptaq_alpha, "... by this share, 0 to 1 (0.25)")
       .option("--smoothing-strength", "F", flags.smoothing_strength,
               "how much of the outliers smoothquant moves into the weights, 0 to 1 (0.8)")
       .option("--targets", "NAME", flags.targets,

@@ -5,10 +5,12 @@
 
 namespace farthing::calibrate {
 
-HessianCollector::HessianCollector(std::set<std::string> paths, std::int64_t num_sequences, ThreadPool& pool)
+HessianCollector::HessianCollector(std::set<std::string> paths, std::int64_t num_sequences, ThreadPool& pool,
+                                   OriginalInputs* original)
     : paths_(std::move(paths)),
       factor_(2.0f / static_cast<float>(std::max<std::int64_t>(1, num_sequences))),
-      pool_(pool) {}
+      pool_(pool),
+      original_(original) {}
 
 void HessianCollector::inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
                               std::int64_t columns) {
@@ -18,7 +20,12 @@ void HessianCollector::inputs(std::span<const std::string> paths, const float* x
     if (group == nullptr) group = &path;
     group_of_.try_emplace(path, *group);
   }
-  if (group != nullptr) add_to(sums_[group_of_.at(*group)], x, rows, columns);
+  if (group == nullptr) return;
+  Sum& sum = sums_[group_of_.at(*group)];
+  add_to(sum, x, rows, columns);
+  if (original_ == nullptr) return;
+  Tensor partners = original_->take(*group);
+  if (partners.defined() && partners.dim(0) == rows) add_shift(sum, std::move(partners), x);
 }
 
 void HessianCollector::add_to(Sum& sum, const float* x, std::int64_t rows, std::int64_t columns) {
@@ -26,6 +33,25 @@ void HessianCollector::add_to(Sum& sum, const float* x, std::int64_t rows, std::
   FARTHING_CHECK(!sum.symmetric && sum.gram.dim(0) == columns);
   kernels::accumulate_gram(x, rows, columns, factor_, sum.gram.mutable_data<float>(), pool_);
   sum.tokens += rows;
+}
+
+void HessianCollector::add_shift(Sum& sum, Tensor original, const float* x) {
+  const std::int64_t rows = original.dim(0), columns = original.dim(1);
+  if (!sum.shift.defined()) sum.shift = Tensor::zeros(DType::kF32, {columns, columns});
+  float* difference = original.mutable_data<float>();
+  pool_.parallel_for(rows, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * columns; i < end * columns; ++i) difference[i] -= x[i];
+  });
+  kernels::accumulate_product(difference, x, rows, columns, factor_, sum.shift.mutable_data<float>(), pool_);
+  sum.paired += rows;
+}
+
+const Tensor& HessianCollector::shift(const std::string& path) const {
+  static const Tensor kNone;
+  const auto group = group_of_.find(path);
+  if (group == group_of_.end()) return kNone;
+  const Sum& sum = sums_.at(group->second);
+  return sum.paired == sum.tokens ? sum.shift : kNone;
 }
 
 const Tensor& HessianCollector::hessian(const std::string& path) {

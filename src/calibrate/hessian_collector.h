@@ -7,13 +7,16 @@
 #include <string>
 
 #include "calibrate/listener.h"
+#include "calibrate/original_inputs.h"
 
 namespace farthing::calibrate {
 
 class HessianCollector : public Listener {
  public:
-  /// Listens for the linears at `paths` (canonical); others pass by. `num_sequences` is N.
-  HessianCollector(std::set<std::string> paths, std::int64_t num_sequences, ThreadPool& pool);
+  /// Listens for the linears at `paths` (canonical); others pass by. `num_sequences` is N. With `original`,
+  /// which hears every batch first, the shift of the inputs is summed too.
+  HessianCollector(std::set<std::string> paths, std::int64_t num_sequences, ThreadPool& pool,
+                   OriginalInputs* original = nullptr);
 
   void inputs(std::span<const std::string> paths, const float* x, std::int64_t rows,
               std::int64_t columns) override;
@@ -28,6 +31,10 @@ class HessianCollector : public Listener {
   /// token.
   const Tensor& hessian(const std::string& path);
 
+  /// Returns D = 2/N sum (x~ - x) x^T [K, K] of the linear's input group, x~ being what the original model
+  /// reads where the quantized one reads x, or an undefined tensor where not every token has a partner.
+  const Tensor& shift(const std::string& path) const;
+
   /// The path under which linears with the same input are collected: equal for all of one group.
   const std::string& group_of(const std::string& path) const;
 
@@ -35,16 +42,18 @@ class HessianCollector : public Listener {
 
  private:
   struct Sum {
-    Tensor gram;
-    std::int64_t tokens = 0;
+    Tensor gram, shift;
+    std::int64_t tokens = 0, paired = 0;
     bool symmetric = false;
   };
 
   void add_to(Sum& sum, const float* x, std::int64_t rows, std::int64_t columns);
+  void add_shift(Sum& sum, Tensor original, const float* x);
 
   std::set<std::string> paths_;
   float factor_;
   ThreadPool& pool_;
+  OriginalInputs* original_;
   std::map<std::string, std::string> group_of_;  // path -> first path of its group
   std::map<std::string, Sum> sums_;              // by group
 };

@@ -70,6 +70,42 @@ TEST_F(Collector, LinearsWithOneInputShareOneSum) {
   EXPECT_EQ(collector.tokens("q"), 0);
 }
 
+// The original model's rows come first, batch by batch; where some have no partner there is no shift.
+TEST_F(Collector, SumsTheShiftOfPairedInputs) {
+  OriginalInputs original({"q", "k"});
+  HessianCollector collector({"q", "k"}, 2, pool_, &original);
+  std::vector<std::vector<float>> wanted, seen;
+  for (const std::int64_t rows : {11, 30}) {
+    wanted.push_back(random_rows(rows, 8 + static_cast<unsigned>(rows)));
+    seen.push_back(random_rows(rows, 9 + static_cast<unsigned>(rows)));
+    nn::Batch batch;
+    batch.add({.length = rows});
+    original.begin(batch);
+    const std::vector<std::string> paths = {"q", "v"};
+    original.inputs(paths, wanted.back().data(), rows, kColumns);
+    see(collector, paths, seen.back());
+  }
+  const Tensor shift = collector.shift("q");
+  ASSERT_TRUE(shift.defined());
+  for (std::int64_t i = 0; i < kColumns; ++i) {
+    for (std::int64_t j = 0; j < kColumns; ++j) {
+      double sum = 0, size = 0;
+      for (std::size_t pass = 0; pass < seen.size(); ++pass) {
+        for (std::size_t t = 0; t < seen[pass].size(); t += kColumns) {
+          const double term =
+              (static_cast<double>(wanted[pass][t + i]) - seen[pass][t + i]) * seen[pass][t + j];
+          sum += term;
+          size += std::abs(term);
+        }
+      }
+      ASSERT_NEAR(shift.data<float>()[i * kColumns + j], sum, 1e-5 * size) << i << ", " << j;
+    }
+  }
+  see(collector, {"q"}, seen.front());  // taken already
+  EXPECT_FALSE(collector.shift("q").defined());
+  EXPECT_FALSE(collector.shift("k").defined());
+}
+
 // An expert that the router never chose has no Hessian, and must not look as if it had a zero one.
 TEST_F(Collector, WhatSawNoTokenHasNoHessian) {
   HessianCollector collector({"q"}, 4, pool_);

@@ -8,18 +8,27 @@ namespace {
 // Tokens whose packed copy is held at once.
 constexpr std::int64_t kGramTokens = 2048;
 
+// target += factor * a^T b
+void accumulate(const float* a, const float* b, std::int64_t tokens, std::int64_t size, float factor,
+                const ProductTarget& target, ThreadPool& pool) {
+  for (std::int64_t begin = 0; begin < tokens; begin += kGramTokens) {
+    const std::int64_t count = std::min(kGramTokens, tokens - begin);
+    const DensePanels panels = pack_panels(b + begin * size, size, 1, size, count, factor, pool);
+    const RowSource columns{.data = a + begin * size, .row_stride = 1, .column_stride = size};
+    multiply(kernel_table(active_isa()), columns, size, panels.view, target, pool);
+  }
+}
+
 }  // namespace
 
 void accumulate_gram(const float* x, std::int64_t tokens, std::int64_t size, float factor, float* hessian,
                      ThreadPool& pool) {
-  for (std::int64_t begin = 0; begin < tokens; begin += kGramTokens) {
-    const float* rows = x + begin * size;
-    const std::int64_t count = std::min(kGramTokens, tokens - begin);
-    const DensePanels panels = pack_panels(rows, size, 1, size, count, factor, pool);
-    const RowSource columns{.data = rows, .row_stride = 1, .column_stride = size};
-    multiply(kernel_table(active_isa()), columns, size, panels.view,
-             {.y = hessian, .y_stride = size, .upper = true}, pool);
-  }
+  accumulate(x, x, tokens, size, factor, {.y = hessian, .y_stride = size, .upper = true}, pool);
+}
+
+void accumulate_product(const float* a, const float* b, std::int64_t tokens, std::int64_t size, float factor,
+                        float* sum, ThreadPool& pool) {
+  accumulate(a, b, tokens, size, factor, {.y = sum, .y_stride = size}, pool);
 }
 
 void symmetrize(float* matrix, std::int64_t size, ThreadPool& pool) {
@@ -44,6 +53,13 @@ void subtract_product(const float* a, std::int64_t a_stride, const float* b, std
   const DensePanels panels = pack_panels(b, b_stride, 1, n, k, -1.0f, pool);
   const RowSource rows{.data = a, .row_stride = a_stride};
   multiply(kernel_table(active_isa()), rows, m, panels.view, {.y = c, .y_stride = c_stride}, pool);
+}
+
+void subtract_product_transposed(const float* a, const float* b, std::int64_t m, std::int64_t n,
+                                 std::int64_t k, float* c, ThreadPool& pool) {
+  const DensePanels panels = pack_panels(b, 1, k, n, k, -1.0f, pool);
+  const RowSource rows{.data = a, .row_stride = k};
+  multiply(kernel_table(active_isa()), rows, m, panels.view, {.y = c, .y_stride = n}, pool);
 }
 
 }  // namespace farthing::kernels

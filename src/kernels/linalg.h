@@ -13,6 +13,10 @@ namespace farthing::kernels {
 void accumulate_gram(const float* x, std::int64_t tokens, std::int64_t size, float factor, float* hessian,
                      ThreadPool& pool);
 
+/// sum[i, j] += factor * sum_t a[t, i] * b[t, j], all of `sum` [size, size]. `a` and `b` [tokens, size].
+void accumulate_product(const float* a, const float* b, std::int64_t tokens, std::int64_t size, float factor,
+                        float* sum, ThreadPool& pool);
+
 /// Copies the upper triangle onto the lower one.
 void symmetrize(float* matrix, std::int64_t size, ThreadPool& pool);
 
@@ -20,6 +24,10 @@ void symmetrize(float* matrix, std::int64_t size, ThreadPool& pool);
 void subtract_product(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
                       std::int64_t m, std::int64_t n, std::int64_t k, float* c, std::int64_t c_stride,
                       ThreadPool& pool);
+
+/// c -= a b^T, with a [m, k], b [n, k], c [m, n], rows one after another.
+void subtract_product_transposed(const float* a, const float* b, std::int64_t m, std::int64_t n,
+                                 std::int64_t k, float* c, ThreadPool& pool);
 
 /// Replaces a symmetric positive definite matrix H by the upper triangular U with H^-1 = U^T U (zeros below),
 /// the factor that GPTQ walks along. With J the reversal of rows and columns and J H J = M M^T (Cholesky), U

@@ -64,25 +64,47 @@ void require_possible(const QuantizationArgs& args, const GptqOptions& options) 
       options.block_size > 0 && options.dampening_frac >= 0 && std::isfinite(options.dampening_frac),
       Code::kInvalidArgument, "GPTQ options are not possible",
       {{"block_size", options.block_size}, {"dampening_frac", options.dampening_frac}});
+  FARTHING_REQUIRE(options.gptaq_alpha >= 0 && options.gptaq_alpha <= 1, Code::kInvalidArgument,
+                   "the share that GPTAQ makes up for should be from 0 to 1",
+                   {{"gptaq_alpha", options.gptaq_alpha}});
   FARTHING_REQUIRE(!options.refresh_scales || args.actorder != ActivationOrder::kWeight,
                    Code::kInvalidArgument,
                    "scales cannot be refreshed when groups are not walked one after another",
                    {{"actorder", "weight"}}, "use static_groups, or actorder group");
 }
 
-// Copies the Hessian in walking order, with the dampening on its diagonal.
-void permute(const Tensor& hessian, std::span<const std::int32_t> order, std::span<const float> diagonal,
-             float dampening, Tensor& out, ThreadPool& pool) {
-  const std::int64_t size = hessian.dim(0);
-  const float* in = hessian.data<float>();
+// Copies a matrix over the inputs in walking order.
+void permute(const Tensor& matrix, std::span<const std::int32_t> order, Tensor& out, ThreadPool& pool) {
+  const std::int64_t size = matrix.dim(0);
+  const float* in = matrix.data<float>();
   float* result = out.mutable_data<float>();
   pool.parallel_for(size, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* row = in + order[i] * size;
       for (std::int64_t j = 0; j < size; ++j) result[i * size + j] = row[order[j]];
-      result[i * size + i] = diagonal[order[i]] + dampening;
     }
   });
+}
+
+// -P of GPTAQ.
+Tensor shift_step_of(const Tensor& shift, const GptqFactor& factor, double alpha, ThreadPool& pool) {
+  const std::int64_t size = shift.dim(0);
+  Tensor inner = Tensor::zeros(DType::kF32, {size, size});
+  {
+    Tensor ordered = Tensor::empty(DType::kF32, {size, size});
+    permute(shift, factor.order, ordered, pool);
+    kernels::subtract_product_transposed(ordered.data<float>(), factor.upper.data<float>(), size, size, size,
+                                         inner.mutable_data<float>(), pool);  // -D U^T
+  }
+  float* values = inner.mutable_data<float>();
+  for (std::int64_t i = 0; i < size; ++i) {
+    for (std::int64_t j = 0; j < size; ++j)
+      values[i * size + j] *= j > i ? static_cast<float>(-alpha) : 0.0f;  // alpha triu(D U^T, 1)
+  }
+  Tensor step = Tensor::zeros(DType::kF32, {size, size});
+  kernels::subtract_product(values, size, factor.upper.data<float>(), size, size, size, size,
+                            step.mutable_data<float>(), size, pool);
+  return step;
 }
 
 GptqFactor without_hessian(GptqFactor factor, std::string problem) {
@@ -215,7 +237,7 @@ GptqResult round_to_nearest(const Tensor& weight, const QuantizationArgs& args,
 }  // namespace
 
 GptqFactor gptq_prepare(Tensor hessian, const QuantizationArgs& args, const GptqOptions& options,
-                        ThreadPool& pool) {
+                        ThreadPool& pool, const Tensor& shift) {
   require_possible(args, options);
   const std::int64_t size = hessian.dim(0);
   FARTHING_CHECK(hessian.rank() == 2 && hessian.dim(1) == size && hessian.dtype() == DType::kF32, "{}",
@@ -236,10 +258,15 @@ GptqFactor gptq_prepare(Tensor hessian, const QuantizationArgs& args, const Gptq
   const double mean = std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(size);
   std::int64_t pivot = -1;
   for (int attempt = 0; attempt <= options.max_dampening_retries; ++attempt) {
-    permute(hessian, factor.order, diagonal, static_cast<float>(factor.dampening_frac * mean), factor.upper,
-            pool);
-    pivot = kernels::inverse_cholesky_upper(factor.upper.mutable_data<float>(), size, pool);
-    if (pivot < 0) return factor;
+    permute(hessian, factor.order, factor.upper, pool);
+    float* upper = factor.upper.mutable_data<float>();
+    for (std::int64_t i = 0; i < size; ++i)
+      upper[i * size + i] = diagonal[factor.order[i]] + static_cast<float>(factor.dampening_frac * mean);
+    pivot = kernels::inverse_cholesky_upper(upper, size, pool);
+    if (pivot < 0) {
+      if (shift.defined()) factor.shift_step = shift_step_of(shift, factor, options.gptaq_alpha, pool);
+      return factor;
+    }
     factor.status = GptqStatus::kDampened;
     factor.problem = fmt::format("the Hessian was not positive definite at input {}", factor.order[pivot]);
     if (attempt < options.max_dampening_retries)
@@ -292,6 +319,7 @@ GptqResult gptq(const Tensor& weight, const GptqFactor& factor, const Quantizati
                 options,
                 {.args = args,
                  .upper = factor.upper.data<float>(),
+                 .shift_step = factor.shift_step.defined() ? factor.shift_step.data<float>() : nullptr,
                  .columns = columns,
                  .block_size = std::min(options.block_size, columns),
                  .order = factor.order,

@@ -1,5 +1,6 @@
 // GPTQ (Frantar et al. 2022): columns are rounded one after another, and the error of each is made up for by
-// the columns that follow, as far as the inputs seen in calibration let one stand in for another.
+// the columns that follow, as far as the inputs seen in calibration let one stand in for another. GPTAQ (Li
+// et al. 2025, arXiv:2504.02692) also makes up for what the quantized layers before did to the inputs.
 #pragma once
 
 #include <string>
@@ -9,6 +10,8 @@
 #include "scheme/quantization_args.h"
 
 namespace farthing::methods {
+
+constexpr double kGptaqAlpha = 0.25;  // the paper's
 
 struct GptqOptions {
   std::int64_t block_size = 128;  // columns walked before the rest of the weight is updated
@@ -25,6 +28,9 @@ struct GptqOptions {
   /// (the paper and its lineage); otherwise all at once from the original weight (llm-compressor, and
   /// "static_groups"). Not for kWeight.
   bool refresh_scales = false;
+
+  /// The share of the inputs' shift that GPTAQ makes up for, where a shift is given.
+  double gptaq_alpha = kGptaqAlpha;
 
   /// Where code * scale is rounded to before the error is taken; none: the scales' own dtype, as
   /// llm-compressor does.
@@ -48,6 +54,8 @@ struct GptqFactor {
   std::vector<float> diagonal;      // of the Hessian as given, by column
   std::int64_t dead_columns = 0;    // inputs that were always 0
   Tensor upper;  // F32 [in, in], in walking order: H^-1 = U^T U. Undefined for kRoundedToNearest
+  Tensor
+      shift_step;  // F32 [in, in], in walking order: -P, GPTAQ's P = alpha triu(D U^T, 1) U; else undefined
 };
 
 struct GptqResult {
@@ -62,9 +70,11 @@ struct GptqResult {
 
 /// Factors `hessian` (F32 [in, in], symmetric, any positive factor of sum x x^T). Needs one more matrix of
 /// that size; pass the Hessian by std::move to have it freed at the end. Bad numbers never throw: they end in
-/// the status.
+/// the status. With `shift` = D, F32 [in, in], the sum of (x~ - x) x^T under the Hessian's factor, where the
+/// original model reads x~ in place of x, the walk is GPTAQ's; that needs three more matrices for a moment,
+/// and keeps one.
 GptqFactor gptq_prepare(Tensor hessian, const scheme::QuantizationArgs& args, const GptqOptions& options,
-                        ThreadPool& pool);
+                        ThreadPool& pool, const Tensor& shift = Tensor());
 
 /// Quantizes `weight` [out, in] of F32, BF16 or F16. `args` and `options` as for the factor. Throws kNumeric
 /// for weights that are not finite, kInvalidArgument for options that contradict each other.

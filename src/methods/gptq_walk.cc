@@ -48,19 +48,19 @@ float round_column(const float* values, const float* scales, const float* zero_p
   return loss;
 }
 
-// Takes the errors of columns [first, last) out of columns [begin, end) of the tile, one after another. A
-// column stays in registers while all errors are taken out of it.
-void compensate(const float* upper, std::int64_t stride, std::int64_t first, std::int64_t last,
-                std::int64_t begin, std::int64_t end, const float* errors, float* values) {
-  const Quad* error = reinterpret_cast<const Quad*>(errors);
+// Takes columns [first, last) of `amounts`, each times its row of `matrix`, out of columns [begin, end) of
+// the tile, one after another. A column stays in registers meanwhile.
+void compensate(const float* matrix, std::int64_t stride, std::int64_t first, std::int64_t last,
+                std::int64_t begin, std::int64_t end, const float* amounts, float* values) {
+  const Quad* amount = reinterpret_cast<const Quad*>(amounts);
   for (std::int64_t j = begin; j < end; ++j) {
     Quad* value = reinterpret_cast<Quad*>(values) + j * kQuads;
     Quad column[kQuads];
     std::copy_n(value, kQuads, column);
     for (std::int64_t i = first; i < last; ++i) {
-      const float factor = upper[i * stride + j];
+      const float factor = matrix[i * stride + j];
 #pragma GCC unroll 8
-      for (std::int64_t quad = 0; quad < kQuads; ++quad) column[quad] -= error[i * kQuads + quad] * factor;
+      for (std::int64_t quad = 0; quad < kQuads; ++quad) column[quad] -= amount[i * kQuads + quad] * factor;
     }
     std::copy_n(column, kQuads, value);
   }
@@ -77,7 +77,8 @@ class Walker {
         rows_(rows),
         codes_(codes),
         tile_(walk.block_size),
-        block_errors_(static_cast<std::size_t>(rows * walk.block_size)) {}
+        block_errors_(static_cast<std::size_t>(rows * walk.block_size)),
+        block_values_(walk.shift_step != nullptr ? block_errors_.size() : 0) {}
 
   double run(float* weight, GroupTable& table, const RefreshGroup& refresh, ThreadPool& pool) {
     double loss = 0;
@@ -85,14 +86,21 @@ class Walker {
       const std::int64_t end = std::min(begin + walk_.block_size, walk_.columns);
       if (refresh) refresh_groups(weight, begin, end, refresh, table);
       for (std::int64_t row = 0; row < rows_; row += kLanes) loss += block(weight, row, begin, end, table);
-      kernels::subtract_product(block_errors_.data(), end - begin, walk_.upper + begin * walk_.columns + end,
-                                walk_.columns, rows_, walk_.columns - end, end - begin, weight + end,
-                                walk_.columns, pool);
+      compensate_the_rest(block_errors_, walk_.upper, begin, end, weight, pool);
+      if (walk_.shift_step != nullptr)
+        compensate_the_rest(block_values_, walk_.shift_step, begin, end, weight, pool);
     }
     return loss;
   }
 
  private:
+  void compensate_the_rest(const std::vector<float>& amounts, const float* matrix, std::int64_t begin,
+                           std::int64_t end, float* weight, ThreadPool& pool) const {
+    kernels::subtract_product(amounts.data(), end - begin, matrix + begin * walk_.columns + end,
+                              walk_.columns, rows_, walk_.columns - end, end - begin, weight + end,
+                              walk_.columns, pool);
+  }
+
   // As in the paper's program, a group that starts inside the block sees the weight without this block's
   // updates.
   void refresh_groups(const float* weight, std::int64_t begin, std::int64_t end, const RefreshGroup& refresh,
@@ -106,7 +114,9 @@ class Walker {
   double block(const float* weight, std::int64_t first_row, std::int64_t begin, std::int64_t end,
                const GroupTable& table) {
     const std::int64_t width = end - begin, rows = std::min(kLanes, rows_ - first_row);
-    const float* upper = walk_.upper + begin * walk_.columns + begin;
+    const std::int64_t corner = begin * walk_.columns + begin;
+    const float* upper = walk_.upper + corner;
+    const float* shift_step = walk_.shift_step != nullptr ? walk_.shift_step + corner : nullptr;
     float* values = tile_.values.data();
     float* errors = tile_.errors.data();
     load(weight + first_row * walk_.columns + begin, walk_.columns, rows, width, tile_.values);
@@ -116,14 +126,24 @@ class Walker {
       for (std::int64_t i = first; i < last; ++i) {
         loss += column(i, first_row, rows, begin, upper[i * walk_.columns + i], table);
         compensate(upper, walk_.columns, i, i + 1, i + 1, last, errors, values);
+        // A column that has been walked stays as it was then: it is its own amount.
+        if (shift_step != nullptr)
+          compensate(shift_step, walk_.columns, i, i + 1, i + 1, last, values, values);
       }
       compensate(upper, walk_.columns, first, last, last, width, errors, values);
+      if (shift_step != nullptr)
+        compensate(shift_step, walk_.columns, first, last, last, width, values, values);
     }
-    for (std::int64_t row = 0; row < rows; ++row) {
-      for (std::int64_t i = 0; i < width; ++i)
-        block_errors_[(first_row + row) * width + i] = errors[i * kLanes + row];
-    }
+    store(tile_.errors, first_row, rows, width, block_errors_);
+    if (shift_step != nullptr) store(tile_.values, first_row, rows, width, block_values_);
     return loss / 2;
+  }
+
+  static void store(const std::vector<float>& tile, std::int64_t first_row, std::int64_t rows,
+                    std::int64_t width, std::vector<float>& block) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t i = 0; i < width; ++i) block[(first_row + row) * width + i] = tile[i * kLanes + row];
+    }
   }
 
   // Rounds column `i` of the tile that starts at walking column `begin`.
@@ -148,7 +168,7 @@ class Walker {
   std::int64_t rows_;
   Code* codes_;
   Tile tile_;
-  std::vector<float> block_errors_;  // [rows, width of the block]
+  std::vector<float> block_errors_, block_values_;  // [rows, width of the block]; values for GPTAQ only
 };
 
 }  // namespace

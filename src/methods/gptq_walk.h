@@ -13,7 +13,8 @@ namespace farthing::methods {
 /// Everything the walk needs that all rows share. Columns are in walking order.
 struct GptqWalk {
   const scheme::QuantizationArgs& args;
-  const float* upper;  // U [columns, columns]
+  const float* upper;       // U [columns, columns]
+  const float* shift_step;  // -P [columns, columns] of GPTAQ, or null
   std::int64_t columns;
   std::int64_t block_size;
   std::span<const std::int32_t> order;     // original column of each

@@ -10,8 +10,9 @@ namespace farthing::methods {
 
 /// Lowers sum over rows (w - q) H (w - q)^T of integer codes, in at most `passes` passes over all columns of
 /// every row, each followed by a new scale for every group where scales are of groups or channels. `hessian`
-/// is F32 [in, in], symmetric, undamped. The error never grows. Returns how many codes changed.
+/// is F32 [in, in], symmetric, undamped. The error never grows. With `shift` = D (see gptq.h) the error is
+/// that of GPTAQ, |q x - w (x + alpha (x~ - x))| over the inputs. Returns how many codes changed.
 std::int64_t refine(const Tensor& weight, const Tensor& hessian, int passes, QuantizedMatrix& matrix,
-                    ThreadPool& pool);
+                    ThreadPool& pool, const Tensor& shift = Tensor(), double alpha = 0);
 
 }  // namespace farthing::methods

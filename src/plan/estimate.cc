@@ -118,6 +118,7 @@ double quantize_flops(const QuantizePlan& plan, double tokens) {
   for (const BlockPlan& block : plan.blocks) {
     double passes = plan.follows_quantized() ? static_cast<double>(block.steps.size() + 1) : 0.0;
     if (!block.folds.empty()) passes += 1;
+    if (plan.pairs_inputs()) passes += static_cast<double>(block.steps.size() + 1);
     flops +=
         2 * block_weights[block.index] * tokens * passes + search_flops(plan, block, tokens, kRoundingFlops);
     std::map<std::string, double> groups;
@@ -129,11 +130,13 @@ double quantize_flops(const QuantizePlan& plan, double tokens) {
         flops += kRoundingFlops * rows * columns;
         if (linear.method != Method::kGptq) continue;
         flops += rows * columns * columns;
-        groups[linear.module.input_group] = columns;
+        // GPTAQ walks along two matrices, sums a whole second one and makes its own by two products.
+        if (linear.pairs_inputs()) flops += rows * columns * columns;
+        groups[linear.module.input_group] =
+            (linear.pairs_inputs() ? 3 : 1) * (tokens + columns) * columns * columns;
       }
     }
-    for (const auto& [name, columns] : groups)
-      flops += tokens * columns * columns + columns * columns * columns;
+    for (const auto& [name, group_flops] : groups) flops += group_flops;
   }
   return flops;
 }
@@ -178,7 +181,8 @@ Estimate estimate_model(const checkpoint::Checkpoint& checkpoint, const std::opt
   Estimate estimate{.weights_bytes = checkpoint.total_bytes()};
   estimate.quantize_scheme = options.scheme.empty() ? "W4A16" : options.scheme;
   try {
-    const RecipeFlags flags{.scheme = estimate.quantize_scheme, .method = options.method};
+    const RecipeFlags flags{
+        .scheme = estimate.quantize_scheme, .method = options.method, .gptaq = options.gptaq};
     const QuantizePlan plan =
         make_plan(checkpoint, checkpoint.config(), spec, recipe_from_flags(flags, spec.has_value()), {});
     estimate_quantization(plan, options, pool, estimate);

@@ -14,6 +14,7 @@ namespace farthing::plan {
 struct EstimateOptions {
   std::string scheme;                             // run it quantized by this preset; empty: as it is
   std::string method = "auto";                    // of quantizing: as RecipeFlags::method
+  bool gptaq = false;                             // likewise
   std::int64_t samples = 0, sequence_length = 0;  // of calibration; both 0: the built-in set
   std::int64_t context = 0;  // tokens of prompt and answer; 0: what the model was made for, at most 4096
 };

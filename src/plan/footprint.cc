@@ -29,9 +29,11 @@ std::uint64_t work_bytes(const LinearPlan& linear) {
 
 std::uint64_t hessian_bytes(const QuantizePlan& plan, const Step& step) {
   std::map<std::string, std::uint64_t> groups;
+  bool paired = false;
   for (const std::size_t index : step.linears) {
     const LinearPlan& linear = plan.linears[index];
     if (linear.method != Method::kGptq) continue;
+    paired = paired || linear.pairs_inputs();
     const auto size = static_cast<std::uint64_t>(linear.module.in_features);
     groups[linear.module.input_group] = 4 * size * size;
   }
@@ -40,7 +42,29 @@ std::uint64_t hessian_bytes(const QuantizePlan& plan, const Step& step) {
     sum += bytes;
     largest = std::max(largest, bytes);
   }
-  return sum + 2 * largest;  // all Hessians of the step, one factor, and the space to make it
+  // All Hessians of the step, one factor, and the space to make it; GPTAQ has a shift to every Hessian, and
+  // two more matrices while it makes its own.
+  return paired ? 2 * sum + 4 * largest : sum + 2 * largest;
+}
+
+// Inputs of the original block, which GPTAQ keeps until the same rows have gone through the quantized one.
+std::uint64_t paired_bytes(const QuantizePlan& plan, const Step& step, std::int64_t rows) {
+  std::map<std::string, std::int64_t> widths;
+  for (const std::size_t index : step.linears) {
+    const LinearPlan& linear = plan.linears[index];
+    if (linear.pairs_inputs()) widths[linear.module.input_group] = linear.module.in_features;
+  }
+  std::uint64_t sum = 0;
+  for (const auto& [name, width] : widths) sum += static_cast<std::uint64_t>(width);
+  return sum * static_cast<std::uint64_t>(rows) * 4;
+}
+
+// How many rows of hidden states stand side by side: of the quantized and of the original model, and those of
+// the latter before its scales moved on.
+std::uint64_t streams(const QuantizePlan& plan) {
+  const bool paired = plan.pairs_inputs();
+  if (!plan.follows_quantized()) return 1;
+  return 1 + std::uint64_t{plan.folds() || paired} + std::uint64_t{plan.folds() && paired};
 }
 
 // What finding a block's scales takes beside the block: Gram matrices of linears, inputs and outputs of
@@ -110,12 +134,11 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
     return footprint;
   }
   const std::int64_t tokens = std::accumulate(token_counts.begin(), token_counts.end(), std::int64_t{0});
-  footprint.hidden_bytes =
-      static_cast<std::uint64_t>(tokens) * static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
-  const bool folds = std::any_of(plan.blocks.begin(), plan.blocks.end(),
-                                 [](const BlockPlan& block) { return !block.folds.empty(); });
-  if (folds && plan.follows_quantized()) footprint.hidden_bytes *= 2;
-  footprint.activation_bytes = activation_bytes(*plan.spec, rows_together(token_counts));
+  footprint.hidden_bytes = streams(plan) * static_cast<std::uint64_t>(tokens) *
+                           static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
+  const std::int64_t rows = rows_together(token_counts);
+  footprint.activation_bytes = activation_bytes(*plan.spec, rows);
+  const std::uint64_t models = plan.pairs_inputs() ? 2 : 1;  // whose block is resident
   std::uint64_t busiest = 0;
   for (const BlockPlan& block : plan.blocks) {
     std::uint64_t block_bytes = 0, work = 0;
@@ -123,12 +146,13 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
       const std::uint64_t hessians = hessian_bytes(plan, step);
       std::uint64_t largest = 0;
       for (const std::size_t index : step.linears) {
-        block_bytes += block.index >= 0 ? stored_bytes(plan.linears[index]) : 0;
+        block_bytes += block.index >= 0 ? models * stored_bytes(plan.linears[index]) : 0;
         largest = std::max(largest, work_bytes(plan.linears[index]));
       }
       footprint.hessian_bytes = std::max(footprint.hessian_bytes, hessians);
       // Either samples run (activations) or a linear is worked on.
-      work = std::max(work, hessians + std::max(largest, footprint.activation_bytes));
+      work = std::max(
+          work, hessians + std::max(largest, footprint.activation_bytes + paired_bytes(plan, step, rows)));
     }
     if (!block.folds.empty())
       work = std::max(

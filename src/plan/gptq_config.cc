@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "formats/gptq/config.h"
+#include "methods/gptq.h"
 
 namespace farthing::plan {
 namespace {
@@ -24,6 +25,11 @@ GptqSettings settings_of(const Json& document) {
     FARTHING_REQUIRE(settings.dampening_frac >= 0 && settings.dampening_frac < 1, Code::kInvalidArgument,
                      "damp_percent should be from 0 to below 1", {{"damp_percent", settings.dampening_frac}});
   }
+  // GPTQModel: {"alpha": 0.25}, or true for that.
+  if (const auto gptaq = document.find("gptaq"); gptaq != document.end() && gptaq->is_object())
+    settings.gptaq_alpha = gptaq->value("alpha", methods::kGptaqAlpha);
+  else if (flag(document, "gptaq", false))
+    settings.gptaq_alpha = methods::kGptaqAlpha;
   settings.group_aware_order =
       settings.actorder == scheme::ActivationOrder::kNone && flag(document, "act_group_aware", false);
   settings.refresh_scales = !flag(document, "static_groups", false) && !settings.group_aware_order;

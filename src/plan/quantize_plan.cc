@@ -482,6 +482,15 @@ bool QuantizePlan::follows_quantized() const {
          });
 }
 
+bool QuantizePlan::folds() const {
+  return std::any_of(blocks.begin(), blocks.end(), [](const auto& block) { return !block.folds.empty(); });
+}
+
+bool QuantizePlan::pairs_inputs() const {
+  return std::any_of(linears.begin(), linears.end(),
+                     [](const auto& linear) { return linear.pairs_inputs(); });
+}
+
 std::vector<checkpoint::TensorPlan> QuantizePlan::cache_tensors(const BlockPlan& block,
                                                                 const formats::WeightWriter& writer) const {
   if (block.attention.empty()) return {};

@@ -32,6 +32,9 @@ struct LinearPlan {
   bool has_static_input() const {
     return scheme.input_activations && scheme.input_activations->dynamic != scheme::Dynamic::kDynamic;
   }
+
+  /// Whether calibration must see its inputs in the original model beside those in the quantized one.
+  bool pairs_inputs() const { return method == Method::kGptq && gptq.gptaq_alpha > 0; }
 };
 
 /// Linears that are quantized after the same calibration pass.
@@ -107,6 +110,13 @@ struct QuantizePlan {
   /// Whether calibration must also see the inputs of quantized blocks, beside those of the original model
   /// that folding looks at.
   bool follows_quantized() const;
+
+  /// Whether scales move inside some block.
+  bool folds() const;
+
+  /// Whether some linear pairs its inputs, so that the original model's blocks stand beside the quantized
+  /// ones.
+  bool pairs_inputs() const;
 
   /// The tensors of a block's quantized cache; none without one.
   std::vector<checkpoint::TensorPlan> cache_tensors(const BlockPlan& block,

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/nearest_name.h"
 #include "base/yaml.h"
+#include "methods/gptq.h"
 #include "plan/awq_config.h"
 #include "plan/gptq_config.h"
 #include "plan/recipe_keys.h"
@@ -196,6 +197,14 @@ void set_refinement(GptqSettings& settings, std::optional<int> passes) {
   settings.refine_passes = *passes;
 }
 
+void set_gptaq(GptqSettings& settings, bool wanted, std::optional<double> alpha) {
+  if (wanted) settings.gptaq_alpha = methods::kGptaqAlpha;
+  if (!alpha) return;
+  FARTHING_REQUIRE(*alpha >= 0 && *alpha <= 1, Code::kInvalidArgument,
+                   "the share that GPTAQ makes up for should be from 0 to 1", {{"gptaq_alpha", *alpha}});
+  settings.gptaq_alpha = *alpha;
+}
+
 void set_strength(Recipe& recipe, std::optional<double> strength) {
   if (!strength) return;
   require_strength(*strength, recipe.origin);
@@ -231,7 +240,7 @@ void parse_short_form(const Json& root, Recipe& recipe) {
                                        "actorder",       "observer",      "block_size",
                                        "dampening_frac", "config_groups", "calibration",
                                        "overrides",      "refine_passes", "smoothing_strength",
-                                       "mappings"};
+                                       "mappings",       "gptaq",         "gptaq_alpha"};
   for (const auto& [key, value] : root.items()) {
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
       bad_key(recipe.origin, "top level", key, "unknown key",
@@ -239,8 +248,8 @@ void parse_short_form(const Json& root, Recipe& recipe) {
     }
   }
   Json settings = root;
-  for (const char* key :
-       {"schema", "method", "calibration", "overrides", "refine_passes", "smoothing_strength", "mappings"})
+  for (const char* key : {"schema", "method", "calibration", "overrides", "refine_passes", "gptaq",
+                          "gptaq_alpha", "smoothing_strength", "mappings"})
     settings.erase(key);
   const std::string rounding = take_transforms(root.value("method", "gptq"), recipe);
   Modifier modifier = parse_modifier(rounding == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings,
@@ -249,6 +258,8 @@ void parse_short_form(const Json& root, Recipe& recipe) {
   for (Transform& transform : recipe.transforms)
     transform.mappings = parse_mappings(root, recipe.origin, "top level");
   set_refinement(modifier.gptq, optional_value<int>(root, "refine_passes"));
+  set_gptaq(modifier.gptq, optional_value<bool>(root, "gptaq").value_or(false),
+            optional_value<double>(root, "gptaq_alpha"));
   if (const auto overrides = root.find("overrides"); overrides != root.end()) {
     for (const Json& override_row : *overrides) {
       // An override is a group of its own whose targets are regular expressions, which win over class names.
@@ -344,6 +355,7 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
   if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
   set_refinement(modifier.gptq, flags.refine_passes);
+  set_gptaq(modifier.gptq, flags.gptaq, flags.gptaq_alpha);
   recipe.modifiers.push_back(std::move(modifier));
   return recipe;
 }
@@ -361,6 +373,7 @@ void apply_flags(Recipe& recipe, const RecipeFlags& flags) {
     if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
     if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
     set_refinement(modifier.gptq, flags.refine_passes);
+    set_gptaq(modifier.gptq, flags.gptaq, flags.gptaq_alpha);
   }
 }
 

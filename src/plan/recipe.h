@@ -22,6 +22,7 @@ struct GptqSettings {
   std::int64_t block_size = 128;
   double dampening_frac = 0.01;
   std::optional<scheme::ActivationOrder> actorder;  // none given: static (weight), as llm-compressor does
+  double gptaq_alpha = 0;                           // GPTAQ's share of the inputs' shift; 0: plain GPTQ
   int refine_passes = 0;                            // of methods::refine over what GPTQ left
   bool group_aware_order = false;                   // as methods::GptqOptions
   bool refresh_scales = false;                      // as methods::GptqOptions
@@ -73,6 +74,8 @@ struct RecipeFlags {
   std::optional<double> dampening_frac;
   std::optional<std::int64_t> block_size;
   std::optional<int> refine_passes;
+  bool gptaq = false;  // with the paper's share, unless gptaq_alpha says another
+  std::optional<double> gptaq_alpha;
   std::optional<double> smoothing_strength;
   std::vector<std::string> targets = {"Linear"};
   std::vector<std::string> ignore;  // empty: the family's own

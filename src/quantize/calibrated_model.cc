@@ -16,6 +16,8 @@ CalibratedModel::CalibratedModel(const nn::ModelSpec& spec,
       cancel_(cancel),
       streams_(streams),
       num_samples_(static_cast<std::int64_t>(calibration.samples.size())) {
+  FARTHING_CHECK(!streams.paired || (streams.quantized && streams.original), "a pair has two rows");
+  if (streams.paired) original_.emplace(spec, source_);
   embed(calibration, reporter);
 }
 
@@ -26,7 +28,7 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
   nn::Batch batch;
   const auto flush = [&] {
     if (parts.empty()) return;
-    Rows rows{.batch = std::exchange(batch, {}), .hidden = {}, .original = {}};
+    Rows rows{.batch = std::exchange(batch, {}), .hidden = {}, .original = {}, .entering = {}};
     rows.hidden = Tensor::empty(DType::kF32, {rows.batch.rows(), parts.front().dim(1)});
     std::byte* out = rows.hidden.mutable_bytes().data();
     for (const Tensor& part : parts) out = std::copy(part.bytes().begin(), part.bytes().end(), out);
@@ -55,15 +57,18 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
 
 void CalibratedModel::advance_to(std::int64_t block) {
   for (; at_ < block; ++at_) {
+    models::Model& original = streams_.paired && at_ == entered_ ? *original_ : model_;
     for (Rows& rows : rows_) {
       cancel_.check();
       const nn::ForwardContext context{.pool = pool_, .batch = rows.batch};
       if (rows.hidden.defined()) model_.block(at_).forward(rows.hidden.mutable_data<float>(), context);
       if (rows.original.defined() && !original_moved_)
-        model_.block(at_).forward(rows.original.mutable_data<float>(), context);
+        original.block(at_).forward(rows.original.mutable_data<float>(), context);
+      rows.entering = {};
     }
     original_moved_ = false;
     model_.unload_block(at_);
+    if (original_) original_->unload_block(at_);
   }
 }
 
@@ -77,7 +82,7 @@ void CalibratedModel::enter(const plan::BlockPlan& block) {
   model_.source().release(block.path);
 }
 
-void CalibratedModel::observe(const Rows& rows, float* hidden,
+void CalibratedModel::observe(models::Model& model, const nn::Batch& batch, Tensor hidden,
                               std::span<calibrate::Listener* const> listeners, ExpertInputs experts) {
   const nn::InputObserver inputs = [&](std::span<nn::Linear* const> linears, const float* x,
                                        std::int64_t count) {
@@ -94,38 +99,44 @@ void CalibratedModel::observe(const Rows& rows, float* hidden,
   };
   cancel_.check();
   for (calibrate::Listener* listener : listeners) {
-    listener->begin(rows.batch);
-    listener->block_input(hidden, rows.batch.rows(), model_.spec().decoder.hidden_size);
+    listener->begin(batch);
+    if (entered_ >= 0) listener->block_input(hidden.data<float>(), hidden.dim(0), hidden.dim(1));
   }
-  model_.block(entered_).forward(hidden, {.pool = pool_,
-                                          .batch = rows.batch,
-                                          .observer = &inputs,
-                                          .cache_observer = &caches,
-                                          .routing_observer = &routing,
-                                          .calibrates_all_experts = experts == ExpertInputs::kAll});
+  if (entered_ < 0) {
+    const std::string& head = model.spec().decoder.lm_head;
+    const Tensor read = model.final_hidden(hidden, pool_);
+    for (calibrate::Listener* listener : listeners)
+      listener->inputs({&head, 1}, read.data<float>(), read.dim(0), read.dim(1));
+    return;
+  }
+  model.block(entered_).forward(hidden.mutable_data<float>(),
+                                {.pool = pool_,
+                                 .batch = batch,
+                                 .observer = &inputs,
+                                 .cache_observer = &caches,
+                                 .routing_observer = &routing,
+                                 .calibrates_all_experts = experts == ExpertInputs::kAll});
 }
 
 void CalibratedModel::run_original(std::span<calibrate::Listener* const> listeners, ExpertInputs experts) {
   FARTHING_CHECK(streams_.original && !original_moved_);
   if (entered_ < 0) return;
-  for (Rows& rows : rows_) observe(rows, rows.original.mutable_data<float>(), listeners, experts);
+  for (Rows& rows : rows_) {
+    if (streams_.paired && !listeners.empty()) rows.entering = rows.original.clone();
+    observe(model_, rows.batch, rows.original, listeners, experts);
+  }
   original_moved_ = true;
 }
 
-void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listeners, ExpertInputs experts) {
-  FARTHING_CHECK(streams_.quantized);
-  const std::string head = model_.spec().decoder.lm_head;
+void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listeners, ExpertInputs experts,
+                                  calibrate::Listener* original) {
+  FARTHING_CHECK(streams_.quantized && (original == nullptr || streams_.paired));
   for (const Rows& rows : rows_) {
-    if (entered_ >= 0) {
-      observe(rows, rows.hidden.clone().mutable_data<float>(), listeners, experts);
-      continue;
+    if (original != nullptr) {
+      const Tensor& entering = rows.entering.defined() ? rows.entering : rows.original;
+      observe(*original_, rows.batch, entering.clone(), {&original, 1}, experts);
     }
-    cancel_.check();
-    const Tensor hidden = model_.final_hidden(rows.hidden, pool_);
-    for (calibrate::Listener* listener : listeners) {
-      listener->begin(rows.batch);
-      listener->inputs({&head, 1}, hidden.data<float>(), hidden.dim(0), hidden.dim(1));
-    }
+    observe(model_, rows.batch, rows.hidden.clone(), listeners, experts);
   }
 }
 
@@ -157,6 +168,7 @@ void CalibratedModel::leave(bool is_last) {
   if (entered_ < 0) return;
   if (is_last) {
     model_.unload_block(entered_);
+    if (original_) original_->unload_block(entered_);
     rows_.clear();
     original_moved_ = false;
   } else {

@@ -21,6 +21,7 @@ enum class ExpertInputs : std::uint8_t { kRouted, kAll };
 struct Streams {
   bool quantized = true;
   bool original = false;
+  bool paired = false;  // both, batch by batch: the original block stays beside the quantized one
 };
 
 class CalibratedModel {
@@ -36,14 +37,15 @@ class CalibratedModel {
   void enter(const plan::BlockPlan& block);
 
   /// Runs the original rows through the entered block, which nothing has changed yet, and moves them on: once
-  /// per block, if there are any.
+  /// per block, if there are any. Without listeners the block counts as finished, and pairs are not wanted.
   void run_original(std::span<calibrate::Listener* const> listeners,
                     ExpertInputs experts = ExpertInputs::kRouted);
 
   /// Runs all samples through the block as it now stands, without moving on. Outside of the blocks, what the
-  /// head reads is all there is to hear.
+  /// head reads is all there is to hear. `original` hears each batch first, as the original rows pass the
+  /// block with the weights that it is quantized from.
   void run_samples(std::span<calibrate::Listener* const> listeners,
-                   ExpertInputs experts = ExpertInputs::kRouted);
+                   ExpertInputs experts = ExpertInputs::kRouted, calibrate::Listener* original = nullptr);
 
   /// Replaces the weight of one linear of the block, and quantizes what enters it from now on.
   void set_weight(const std::string& path, const QuantizedMatrix& weight,
@@ -73,16 +75,18 @@ class CalibratedModel {
     nn::Batch batch;
     Tensor hidden;    // [rows, H]; undefined without the stream
     Tensor original;  // the same of the original model
+    Tensor entering;  // the original rows before the entered block, where pairs are wanted and they moved on
   };
 
   void embed(const calibrate::CalibrationSet& calibration, Reporter& reporter);
   void advance_to(std::int64_t block);
 
-  void observe(const Rows& rows, float* hidden, std::span<calibrate::Listener* const> listeners,
-               ExpertInputs experts);
+  void observe(models::Model& model, const nn::Batch& batch, Tensor hidden,
+               std::span<calibrate::Listener* const> listeners, ExpertInputs experts);
 
   std::shared_ptr<models::FoldedSource> source_;
   models::Model model_;
+  std::optional<models::Model> original_;  // of paired streams: its blocks keep the weights of the source
   ThreadPool& pool_;
   const CancelToken& cancel_;
   Streams streams_;

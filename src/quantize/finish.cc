@@ -57,6 +57,11 @@ std::string recipe_text(const plan::QuantizePlan& plan) {
                           modifier.gptq.dampening_frac);
       text += fmt::format("      actorder: {}\n",
                           actorder_word(modifier.gptq.actorder.value_or(scheme::ActivationOrder::kWeight)));
+      // Words that llm-compressor does not know.
+      if (modifier.gptq.gptaq_alpha > 0)
+        text += fmt::format("      # gptaq_alpha: {}\n", modifier.gptq.gptaq_alpha);
+      if (modifier.gptq.refine_passes > 0)
+        text += fmt::format("      # refine_passes: {}\n", modifier.gptq.refine_passes);
     }
   }
   return text;

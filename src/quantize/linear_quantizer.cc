@@ -13,6 +13,8 @@
 namespace farthing::quantize {
 namespace {
 
+const Tensor kNoShift;
+
 // Output rows whose error is measured: enough for three digits, a small share of the product over all rows.
 constexpr std::int64_t kMeasuredRows = 64;
 
@@ -69,13 +71,18 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
                                          .dampening_frac = linear.gptq.dampening_frac,
                                          .group_aware_order = linear.gptq.group_aware_order,
                                          .refresh_scales = linear.gptq.refresh_scales,
+                                         .gptaq_alpha = linear.gptq.gptaq_alpha,
                                          .observer = observer};
       const std::int64_t grouped = options.group_aware_order ? args.group_size.value_or(-1) : 0;
-      const std::string key = fmt::format("{} {} {} {}", hessians_->group_of(path),
-                                          static_cast<int>(args.actorder), options.dampening_frac, grouped);
+      const std::string key =
+          fmt::format("{} {} {} {} {}", hessians_->group_of(path), static_cast<int>(args.actorder),
+                      options.dampening_frac, grouped, options.gptaq_alpha);
+      const Tensor& shift = linear.pairs_inputs() ? hessians_->shift(path) : kNoShift;
+      if (linear.pairs_inputs() && !shift.defined())
+        done.deviations.emplace_back("not every token reached it in both models: GPTQ in place of GPTAQ");
       if (key != factor_key_) {
         factor_ = {};  // its memory goes before the next one needs as much
-        factor_ = methods::gptq_prepare(*hessian, args, options, pool_);
+        factor_ = methods::gptq_prepare(*hessian, args, options, pool_, shift);
         factor_key_ = key;
       }
       methods::GptqResult result = methods::gptq(weight, factor_, args, options, pool_);
@@ -86,7 +93,8 @@ QuantizedLinear LinearQuantizer::quantize(const plan::LinearPlan& linear, const 
         done.result.method = "rtn";
         hessian = nullptr;
       } else if (linear.gptq.refine_passes > 0 && args.type == NumberType::kInt) {
-        methods::refine(weight, *hessian, linear.gptq.refine_passes, done.weight, pool_);
+        methods::refine(weight, *hessian, linear.gptq.refine_passes, done.weight, pool_, shift,
+                        options.gptaq_alpha);
       }
     } else {
       if (is_gptq) {  // an expert that the router never chose

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/system.h"
+#include "calibrate/original_inputs.h"
 #include "calibrate/range_collector.h"
 #include "calibrate/routing_collector.h"
 #include "checkpoint/staging.h"
@@ -119,11 +120,11 @@ class Run {
                               to_string(tensor.shape), tensor.file.filename().string(), tensor.offset));
     }
     for (const auto& linear : plan_.linears) {
-      hash.update(fmt::format("{} {} {} {} {} {} {} {}\n", linear.file_module,
-                              plan::method_name(linear.method),
-                              scheme::to_json({.name = "", .targets = {}, .scheme = linear.scheme}).dump(),
-                              linear.gptq.block_size, linear.gptq.dampening_frac, linear.gptq.refine_passes,
-                              linear.gptq.group_aware_order, linear.gptq.refresh_scales));
+      hash.update(
+          fmt::format("{} {} {} {} {} {} {} {} {}\n", linear.file_module, plan::method_name(linear.method),
+                      scheme::to_json({.name = "", .targets = {}, .scheme = linear.scheme}).dump(),
+                      linear.gptq.block_size, linear.gptq.dampening_frac, linear.gptq.refine_passes,
+                      linear.gptq.group_aware_order, linear.gptq.refresh_scales, linear.gptq.gptaq_alpha));
     }
     for (const plan::Transform& transform : plan_.recipe.transforms)
       hash.update(plan::recipe_lines(transform, ""));
@@ -147,9 +148,8 @@ class Run {
   }
 
   Streams streams() const {
-    const bool folds = std::any_of(plan_.blocks.begin(), plan_.blocks.end(),
-                                   [](const plan::BlockPlan& block) { return !block.folds.empty(); });
-    return {.quantized = plan_.follows_quantized(), .original = folds};
+    const bool paired = plan_.pairs_inputs();
+    return {.quantized = plan_.follows_quantized(), .original = plan_.folds() || paired, .paired = paired};
   }
 
   // Blocks that an earlier run finished: their tensors are in the staged files already.
@@ -224,7 +224,7 @@ class Run {
   // Experts' tokens are counted once: here, unless samples run through quantized blocks too.
   std::vector<plan::FoldResult> fold_block(const plan::BlockPlan& block,
                                            calibrate::RoutingCollector& routing) {
-    if (!model_ || !model_->has_original() || block.index < 0) return {};
+    if (!model_ || !plan_.folds() || block.index < 0) return {};
     std::vector<plan::FoldResult> folds;
     BlockFolder folder(plan_, *model_, pool_);
     for (FoldedScale& folded :
@@ -275,21 +275,24 @@ class Run {
   void quantize_step(const plan::Step& step, calibrate::RangeCollector& ranges,
                      calibrate::RoutingCollector* routing, std::vector<plan::LayerResult>& layers) {
     std::set<std::string> calibrated;
-    bool has_static_input = false;
+    bool has_static_input = false, paired = false;
     for (const std::size_t index : step.linears) {
       const plan::LinearPlan& linear = plan_.linears[index];
       if (linear.method == plan::Method::kGptq) calibrated.insert(linear.module.path);
       has_static_input = has_static_input || linear.has_static_input();
+      paired = paired || linear.pairs_inputs();
     }
+    calibrate::OriginalInputs original(calibrated);
     std::unique_ptr<calibrate::HessianCollector> hessians;
     if (!calibrated.empty()) {
-      hessians = std::make_unique<calibrate::HessianCollector>(calibrated, model_->num_samples(), pool_);
+      hessians = std::make_unique<calibrate::HessianCollector>(calibrated, model_->num_samples(), pool_,
+                                                               paired ? &original : nullptr);
     }
     if (hessians || has_static_input) {
       std::vector<calibrate::Listener*> listeners = {&ranges};
       if (hessians) listeners.push_back(hessians.get());
       if (routing != nullptr) listeners.push_back(routing);
-      model_->run_samples(listeners, expert_inputs_);
+      model_->run_samples(listeners, expert_inputs_, paired ? &original : nullptr);
       observe_unrouted_experts(step, ranges);
     }
     const std::map<std::string, float> global_scales = shared_global_scales(step);

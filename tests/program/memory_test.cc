@@ -36,12 +36,13 @@ TEST(Memory, QuantizingTakesWhatEstimateSays) {
   const Words gptq = {"--method", "gptq", "--samples", "16", "--sequence-length", "256"};
   const Words text = {"--calibration", source_path("data/text/wikitext2-test-part.txt")};
   for (const auto& [method, calibration] :
-       {std::pair(Words{"--method", "rtn"}, Words{}), std::pair(gptq, text)}) {
+       {std::pair(Words{"--method", "rtn"}, Words{}), std::pair(gptq, text),
+        std::pair(gptq + Words{"--gptaq"}, text)}) {
     const double predicted = bytes(Words{"estimate", model} + method, "quantize_peak_bytes");
     const double measured =
         bytes(Words{"quantize", model, "-o", folder / "out", "--overwrite"} + method + calibration,
               "peak_host_bytes");
-    EXPECT_NEAR(predicted / measured, 1.0, 0.15) << method[1] << ": " << predicted << ", " << measured;
+    EXPECT_NEAR(predicted / measured, 1.0, 0.15) << method.back() << ": " << predicted << ", " << measured;
   }
 }
 

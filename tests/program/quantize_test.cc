@@ -100,11 +100,36 @@ TEST(Quantize, GoesOnAfterKillAndEndsInTheSameBytes) {
   }
 }
 
+// Two models walk side by side there.
+TEST(Quantize, GptaqGoesOnAfterKillAndWithAnyNumberOfThreads) {
+  const TemporaryFolder folder;
+  const auto with_threads = [](const std::string& threads) {
+    return std::vector<std::string>{
+        "--gptaq", "--sequential-targets", "Linear", "--samples", "4", "--threads", threads};
+  };
+  ASSERT_EQ(
+      run(quantize(kModel, folder / "plain", {"--samples", "4", "--sequential-targets", "Linear"})).exit_code,
+      0);
+  ASSERT_EQ(run(quantize(kModel, folder / "whole", with_threads("1"))).exit_code, 0);
+  const pid_t process = start(quantize(kModel, folder / "killed", with_threads("3")));
+  wait_for_blocks(folder / "killed.partial", 2);
+  ::kill(process, SIGKILL);
+  EXPECT_EQ(wait_for(process), 128 + SIGKILL);
+  const Outcome resumed = run(quantize(kModel, folder / "killed", with_threads("2")));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_GE(parse_json(resumed.out, "stdout").at("resumed_blocks"), 2);
+  const std::string whole = read_text(folder.path() / "whole" / "model.safetensors");
+  EXPECT_TRUE(read_text(folder.path() / "killed" / "model.safetensors") == whole);
+  EXPECT_FALSE(read_text(folder.path() / "plain" / "model.safetensors") == whole);
+}
+
 // What moved before a block was quantized is found again in the unfinished result.
 TEST(Quantize, TransformsGoOnAfterKillAndWithAnyNumberOfThreads) {
   for (const std::vector<std::string>& method :
        {std::vector<std::string>{"--method", "awq", "--samples", "2"},
-        std::vector<std::string>{"--method", "smoothquant+gptq", "--scheme", "W8A8", "--samples", "2"}}) {
+        std::vector<std::string>{"--method", "smoothquant+gptq", "--scheme", "W8A8", "--samples", "2"},
+        std::vector<std::string>{"--method", "awq+gptq", "--asymmetric", "--gptaq", "--refine", "1",
+                                 "--samples", "2"}}) {
     SCOPED_TRACE(method[1]);
     const TemporaryFolder folder;
     const auto with_threads = [&](const std::string& threads) {
@@ -136,7 +161,7 @@ TEST(Quantize, AnUnfinishedRunWithOtherSettingsIsNotContinued) {
   ::kill(process, SIGKILL);
   wait_for(process);
   for (const std::vector<std::string>& setting :
-       {std::vector<std::string>{"--group-size", "64"}, {"--refine", "1"}}) {
+       {std::vector<std::string>{"--group-size", "64"}, {"--refine", "1"}, {"--gptaq"}}) {
     const Outcome other = run(quantize(kModel, folder / "out", setting));
     EXPECT_EQ(other.exit_code, 2) << setting[0];
     EXPECT_THAT(other.err, testing::HasSubstr("--no-resume")) << setting[0];
