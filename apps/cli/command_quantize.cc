@@ -6,6 +6,7 @@
 #include "base/system.h"
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/mixed_precision.h"
 #include "cli/quantize_options.h"
 #include "formats/dequantized.h"
 #include "formats/weight_format.h"
@@ -13,6 +14,7 @@
 #include "models/prompt.h"
 #include "plan/footprint.h"
 #include "plan/quantize_plan.h"
+#include "quantize/finish.h"
 #include "quantize/pipeline.h"
 #include "quantize/several_formats.h"
 #include "report/quantize_report.h"
@@ -78,6 +80,7 @@ Json plan_document(const plan::QuantizePlan& plan, const plan::Footprint& footpr
                    {"peak_host_bytes", footprint.peak_bytes},
                    {"ignored", plan.ignored},
                    {"notes", plan.notes},
+                   {"recipe", quantize::recipe_text(plan)},
                    {"deviations", Json::array()},
                    {"layers", Json::array()}};
   for (const plan::LinearPlan& linear : plan.linears) {
@@ -90,11 +93,11 @@ Json plan_document(const plan::QuantizePlan& plan, const plan::Footprint& footpr
   return document;
 }
 
-void require_memory(const QuantizeOptions& options, const plan::Footprint& footprint) {
+void require_memory(const QuantizeOptions& options, std::uint64_t needed) {
   if (!options.memory) return;
   const std::uint64_t budget = parse_bytes(*options.memory, memory_facts().total_bytes);
-  FARTHING_REQUIRE(footprint.peak_bytes <= budget, Code::kResources, "the run does not fit the given memory",
-                   {{"needed", format_bytes(footprint.peak_bytes)}, {"memory", format_bytes(budget)}},
+  FARTHING_REQUIRE(needed <= budget, Code::kResources, "the run does not fit the given memory",
+                   {{"needed", format_bytes(needed)}, {"memory", format_bytes(budget)}},
                    "use fewer or shorter samples (--samples, --sequence-length), or --method rtn");
 }
 
@@ -126,7 +129,12 @@ int run_quantize(App& app, QuantizeOptions& options) {
   // quarter of the peak. Fixing the size from which memory goes straight back keeps the peak at what the plan
   // says.
   ::mallopt(M_MMAP_THRESHOLD, 8 << 20);
-  if (const auto* mixture = gguf_mixture(options)) return quantize_to_gguf(app, options, *mixture, source);
+  const plan::MixtureTarget target = mixture_target(options);
+  if (const auto* mixture = gguf_mixture(options)) {
+    FARTHING_REQUIRE(!target, Code::kInvalidArgument, "llama.cpp's mixtures of types have no target", {},
+                     "choose one by its size, such as Q4_K_S, Q4_K_M or Q5_K_M: farthing quantize --help");
+    return quantize_to_gguf(app, options, *mixture, source);
+  }
 
   const std::string was_quantized = see_as_plain(app, source);
   const Json config = source->config();
@@ -149,35 +157,51 @@ int run_quantize(App& app, QuantizeOptions& options) {
   if (!recipe) recipe = plan::recipe_from_flags(options.flags, spec.has_value());
   const plan::RecipeCalibration recipe_calibration = recipe->calibration;
   const std::string name = std::filesystem::weakly_canonical(directory).filename().string();
-  plan::QuantizePlan plan = plan::make_plan(*source, config, std::move(spec), std::move(*recipe),
-                                            {.format = options.format, .model_name = name});
-  if (!was_quantized.empty())
-    plan.deviations.push_back(
-        {name,
-         fmt::format("its weights are {} already and are dequantized first, one by one", was_quantized)});
-
+  const plan::PlanOptions plan_options{.format = options.format, .model_name = name};
+  plan::QuantizePlan plan = plan::make_plan(*source, config, spec, *recipe, plan_options);
+  FARTHING_REQUIRE(!target || plan.spec, Code::kUnsupported,
+                   "what the linears of an unknown family cost cannot be measured", {},
+                   "leave the target out, or describe the family: docs/declare.md");
   quantize::require_formats_hold(plan, std::span(formats).subspan(1));
-
   std::optional<calibrate::CalibrationSet> calibration;
-  if (plan.needs_calibration) {
+  if (plan.needs_calibration || target) {
     const models::PromptProcessor prompts =
         models::PromptProcessor::open(directory, std::make_shared<const nn::ModelSpec>(*plan.spec));
     calibration = calibrate::build_calibration_set(calibration_options(options, recipe_calibration),
                                                    *plan.spec, prompts, reporter, app.cancel());
   }
-  const plan::Footprint footprint =
+  std::uint64_t measuring_bytes = 0;
+  std::optional<MixedPrecision> mixed;
+  if (target) {
+    measuring_bytes = peak_of_measuring(plan, *calibration);
+    require_memory(options, measuring_bytes);
+    mixed = choose_mixture(app, plan, source, *calibration, target);
+    plan = plan::make_plan(*source, config, spec, plan::with_mixture(*recipe, mixed->mixture, plan),
+                           plan_options);
+    quantize::require_formats_hold(plan, std::span(formats).subspan(1));
+  }
+  if (!was_quantized.empty())
+    plan.deviations.push_back(
+        {name,
+         fmt::format("its weights are {} already and are dequantized first, one by one", was_quantized)});
+  plan::Footprint footprint =
       plan::predict_footprint(plan, calibration ? calibration->token_counts() : std::vector<std::int64_t>{});
+  footprint.peak_bytes = std::max(footprint.peak_bytes, measuring_bytes);
   reporter.note(plan_line(plan, footprint));
+  if (mixed && !(options.dry_run && !app.json())) note_table(*mixed, reporter);
   if (!plan.reason.empty()) reporter.note("method       " + plan.reason);
   for (const std::string& note : plan.notes) reporter.note("transform    " + note);
   for (const plan::Deviation& deviation : plan.deviations)
     reporter.warn(fmt::format("{}: {}", deviation.module, deviation.what));
-  require_memory(options, footprint);
+  require_memory(options, footprint.peak_bytes);
   if (options.dry_run) {
-    if (app.json())
-      app.write_json(plan_document(plan, footprint));
-    else
-      app.write("nothing was written: this was a dry run\n");
+    if (app.json()) {
+      Json document = plan_document(plan, footprint);
+      if (mixed) document["mixture"] = document_of(*mixed);
+      app.write_json(document);
+    } else {
+      app.write((mixed ? table_of(*mixed) : "") + "nothing was written: this was a dry run\n");
+    }
     return options.strict && !plan.deviations.empty() ? kDoneWithDeviations : kDone;
   }
   FARTHING_REQUIRE(!options.output.empty(), Code::kInvalidArgument, "no output folder", {},
@@ -190,7 +214,8 @@ int run_quantize(App& app, QuantizeOptions& options) {
                      .resume = options.resume,
                      .calibrates_all_experts = options.moe_calibrate_all,
                      .add_reports =
-                         [&](const plan::QuantizeResult& facts, const std::filesystem::path& folder) {
+                         [&](plan::QuantizeResult& facts, const std::filesystem::path& folder) {
+                           if (mixed) add_mixture(app, *mixed, plan, source, folder, facts);
                            write_reports(facts, options, directory, folder);
                          }},
                     app.threads(), reporter, app.cancel());
@@ -214,6 +239,7 @@ void add_quantize(App& app) {
           "farthing quantize ./llava -o ./llava-W4A16 --calibration ./photos --question \"What is this?\" "
           "--samples 64")
       .example("farthing quantize ./model -o ./out --recipe recipe.yaml --strict")
+      .example("farthing quantize ./Llama-3.2-1B -o ./Llama-3.2-1B-5bit --target-bits 5")
       .example("farthing quantize ./Llama-3.2-1B -o llama-Q4_K_M.gguf --scheme Q4_K_M --calibration builtin")
       .positional("MODEL", options->model, "model folder, or org/name in the Hugging Face cache")
       .option("-o,--output", "DIR", options->output,
@@ -256,6 +282,15 @@ void add_quantize(App& app) {
                           "llama.cpp's types; gptq becomes "
                           "gptq_v2 where weights are asymmetric",
                           fmt::join(formats::writer_names(), ", ")))
+      .group("mixed precision: schemes by linear, from what each costs the model, to one target")
+      .option("--target-bits", "F", options->target_bits,
+              "mean bits of a weight that --scheme is for, scales included: with W4A16, some linears get "
+              "W8A16 or stay as they are until this is reached from below")
+      .option("--target-size", "SIZE", options->target_size,
+              "the same by the size of the weight files, embeddings and all")
+      .option("--max-kl", "F", options->max_kl,
+              "the smallest mixture whose divergence from the original (nats, rounded to nearest, on some "
+              "calibration samples) is not above this")
       .group("calibration")
       .option("--calibration", "SPEC", options->calibration,
               "builtin (default), .txt, .jsonl, folder of pictures, text:\"...\", or a data set's name")

@@ -24,6 +24,8 @@ struct QuantizeOptions {
   std::optional<std::int64_t> samples, sequence_length, seed;
   std::string format;
   std::optional<std::string> memory;
+  std::optional<double> target_bits, max_kl;
+  std::optional<std::string> target_size;
   bool dry_run = false, strict = false, overwrite = false, resume = true, moe_calibrate_all = false;
 };
 

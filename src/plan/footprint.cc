@@ -164,4 +164,23 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
   return footprint;
 }
 
+std::uint64_t measuring_bytes(const QuantizePlan& plan, std::int64_t tokens, std::size_t trials) {
+  constexpr std::uint64_t kLogitRows = 128, kLogitTensors = 3;  // as evaluate/sensitivity.cc has them
+  const nn::DecoderSpec& decoder = plan.spec->decoder;
+  const auto hidden = static_cast<std::uint64_t>(decoder.hidden_size),
+             vocab = static_cast<std::uint64_t>(decoder.vocab_size);
+  std::map<std::int64_t, std::uint64_t> blocks;
+  std::uint64_t largest_block = 0, largest_linear = 0;
+  for (const LinearPlan& linear : plan.linears) {
+    largest_linear = std::max(largest_linear, work_bytes(linear));
+    if (linear.module.block >= 0)
+      largest_block = std::max(largest_block, blocks[linear.module.block] += stored_bytes(linear));
+  }
+  const std::uint64_t rows = static_cast<std::uint64_t>(tokens) * hidden * 4 * (trials + 3);
+  const std::uint64_t in_blocks = largest_block + largest_linear + activation_bytes(*plan.spec, tokens);
+  const std::uint64_t at_the_head = vocab * hidden * 2 + kLogitTensors * kLogitRows * vocab * 4;
+  return kProgramBytes + kHeaderBytes * plan.tensors.size() + kHeapBytes + rows +
+         std::max(in_blocks, at_the_head);
+}
+
 }  // namespace farthing::plan

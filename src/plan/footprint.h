@@ -39,4 +39,8 @@ struct Footprint {
 /// `token_counts`: length of every calibration sample; empty for data-free plans.
 Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64_t> token_counts);
 
+/// The peak of measuring what `trials` changes of linears do, with `tokens` of samples:
+/// evaluate/sensitivity.h.
+std::uint64_t measuring_bytes(const QuantizePlan& plan, std::int64_t tokens, std::size_t trials);
+
 }  // namespace farthing::plan

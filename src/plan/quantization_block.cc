@@ -5,22 +5,43 @@
 #include <set>
 
 #include "plan/modifier_match.h"
+#include "plan/module_patterns.h"
 
 namespace farthing::plan {
 namespace {
 
+// What a group of config_groups is made from.
+struct PlannedGroup {
+  scheme::Scheme scheme;
+  std::vector<std::string> targets;
+  std::vector<std::string> members;  // canonical paths
+};
+
+void add_once(std::vector<std::string>& list, const std::string& entry) {
+  if (std::find(list.begin(), list.end(), entry) == list.end()) list.push_back(entry);
+}
+
+// Beside other groups, a class name would draw in linears that vLLM fuses: it looks for the class of the
+// fused one before it looks at the names of its parts. Names say the same to everyone.
+void name_members(std::vector<PlannedGroup>& groups, const QuantizePlan& plan) {
+  std::set<std::string> classes;
+  for (const LinearPlan& linear : plan.linears) classes.insert(linear.module.class_name);
+  for (PlannedGroup& group : groups) {
+    const bool has_class = std::ranges::any_of(
+        group.targets, [&](const std::string& target) { return classes.contains(target); });
+    if (has_class) group.targets = patterns_for(plan, group.members);
+  }
+}
+
 // config_groups: the recipe's own groups keep their targets as long as every member kept its scheme;
 // linears whose scheme was changed get a group that names them.
 void fill_groups(QuantizePlan& plan) {
-  std::vector<std::pair<scheme::Scheme, std::vector<std::string>>> groups;
-  const auto group_for = [&](const scheme::Scheme& scheme) -> std::vector<std::string>& {
-    for (auto& [known, targets] : groups) {
-      if (known == scheme) return targets;
+  std::vector<PlannedGroup> groups;
+  const auto group_for = [&](const scheme::Scheme& scheme) -> PlannedGroup& {
+    for (PlannedGroup& group : groups) {
+      if (group.scheme == scheme) return group;
     }
-    return groups.emplace_back(scheme, std::vector<std::string>{}).second;
-  };
-  const auto add = [](std::vector<std::string>& targets, const std::string& name) {
-    if (std::find(targets.begin(), targets.end(), name) == targets.end()) targets.push_back(name);
+    return groups.emplace_back(PlannedGroup{.scheme = scheme, .targets = {}, .members = {}});
   };
   std::vector<CompiledModifier> modifiers;
   for (const Modifier& modifier : plan.recipe.modifiers) modifiers.push_back(compile(modifier));
@@ -28,22 +49,25 @@ void fill_groups(QuantizePlan& plan) {
   for (const LinearPlan& linear : plan.linears) {
     const scheme::ModuleNames names = names_of(linear.module, plan.spec);
     for (std::size_t m = 0; m < modifiers.size(); ++m) {
-      const auto group = modifiers[m].groups.find(names);
-      if (!group || fits_any(modifiers[m].ignore, names)) continue;
-      const auto& first = scheme_of_group.try_emplace({m, *group}, linear.scheme).first->second;
-      std::vector<std::string>& targets = group_for(linear.scheme);
+      const auto found = modifiers[m].groups.find(names);
+      if (!found || fits_any(modifiers[m].ignore, names)) continue;
+      const auto& first = scheme_of_group.try_emplace({m, *found}, linear.scheme).first->second;
+      PlannedGroup& group = group_for(linear.scheme);
+      group.members.push_back(linear.module.path);
       if (first == linear.scheme) {
-        for (const std::string& target : modifiers[m].modifier->groups[*group].targets) add(targets, target);
+        for (const std::string& target : modifiers[m].modifier->groups[*found].targets)
+          add_once(group.targets, target);
       } else {
-        for (const std::string& name : names.names) add(targets, name);
+        for (const std::string& name : names.names) add_once(group.targets, name);
       }
       break;
     }
   }
-  for (auto& [scheme, targets] : groups) {
+  if (groups.size() > 1) name_members(groups, plan);
+  for (const PlannedGroup& group : groups) {
     plan.quantization.groups.push_back({.name = fmt::format("group_{}", plan.quantization.groups.size()),
-                                        .targets = targets,
-                                        .scheme = scheme});
+                                        .targets = group.targets,
+                                        .scheme = group.scheme});
   }
 }
 
@@ -51,10 +75,7 @@ void fill_groups(QuantizePlan& plan) {
 // all spellings, because loaders disagree about which one `ignore` is in.
 void fill_ignore(QuantizePlan& plan) {
   std::set<std::string> covered;
-  const auto add = [&](const std::string& entry) {
-    auto& list = plan.quantization.ignore;
-    if (std::find(list.begin(), list.end(), entry) == list.end()) list.push_back(entry);
-  };
+  std::vector<std::string>& ignore = plan.quantization.ignore;
   for (const Modifier& modifier : plan.recipe.modifiers) {
     for (const std::string& pattern : modifier.ignore) {
       const scheme::Target target(pattern);
@@ -69,14 +90,14 @@ void fill_ignore(QuantizePlan& plan) {
         everywhere = everywhere && (fitting == 0 || fitting == names.size());
       }
       if (!everywhere || members.empty()) continue;
-      add(pattern);
+      add_once(ignore, pattern);
       covered.insert(members.begin(), members.end());
     }
   }
   for (const std::string& path : plan.ignored) {
     if (covered.contains(path)) continue;
     for (const std::string& name : plan.spec ? spellings(*plan.spec, path) : std::vector<std::string>{path})
-      add(name);
+      add_once(ignore, name);
   }
 }
 

@@ -67,6 +67,7 @@ struct QuantizeResult {
   std::string sha256;  // of the weight files, in order of their names
   std::string recipe;  // as written to recipe.yaml
   std::int64_t resumed_blocks = 0;
+  Json mixture;  // where a target chose the schemes: to_json of plan/mixture.h, and what was measured
 };
 
 }  // namespace farthing::plan

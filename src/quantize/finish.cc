@@ -46,7 +46,9 @@ std::string recipe_text(const plan::QuantizePlan& plan) {
     text += plan::recipe_lines(transform, "    ");
   for (const plan::Modifier& modifier : plan.recipe.modifiers) {
     text += fmt::format("    {}:\n", modifier.name);
-    text += "      config_groups:\n";
+    if (modifier.kv_cache_scheme)
+      text += fmt::format("      kv_cache_scheme: {}\n", scheme::to_json(*modifier.kv_cache_scheme).dump());
+    if (!modifier.groups.empty()) text += "      config_groups:\n";
     for (const scheme::ConfigGroup& group : modifier.groups)
       text += fmt::format("        {}: {}\n", group.name, scheme::to_json(group).dump());
     text += fmt::format("      ignore: {}\n", quoted_list(modifier.ignore));

@@ -477,7 +477,7 @@ class Run {
   Reporter& reporter_;
   const CancelToken& cancel_;
   ExpertInputs expert_inputs_;
-  std::function<void(const plan::QuantizeResult&, const std::filesystem::path&)> add_reports_;
+  std::function<void(plan::QuantizeResult&, const std::filesystem::path&)> add_reports_;
   checkpoint::StagedDirectory staged_;
   Journal journal_;
   std::unique_ptr<formats::WeightWriter> encoder_;

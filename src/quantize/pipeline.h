@@ -19,8 +19,8 @@ struct RunOptions {
   bool overwrite = false;
   bool resume = true;
   bool calibrates_all_experts = false;  // every expert sees every token, for calibration only
-  /// Called with the finished facts before the folder becomes visible, to add reports to it.
-  std::function<void(const plan::QuantizeResult&, const std::filesystem::path& folder)> add_reports = {};
+  /// Called with the finished facts before the folder becomes visible, to add to them and reports to it.
+  std::function<void(plan::QuantizeResult&, const std::filesystem::path& folder)> add_reports = {};
 };
 
 /// Quantizes `source` as `plan` says and leaves a complete model folder at `options.output`, or, when

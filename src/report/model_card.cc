@@ -45,6 +45,22 @@ std::string worst_layers(const plan::QuantizeResult& result) {
                      order.size(), result.layers.size(), table.markdown());
 }
 
+std::string mixture_section(const Json& mixture) {
+  std::string text = fmt::format(
+      "\n## Mixture\n\n{:.3f} bits per weight of the linears that the scheme is for. KL divergence from the "
+      "original, in nats, on {} tokens: {:.3g}; `alone` is what one unit costs when only it is rounded to "
+      "nearest.\n\n",
+      mixture["bits_per_weight"].get<double>(), mixture["tokens"].get<std::int64_t>(),
+      mixture["kl"].get<double>());
+  Table table({"unit", "scheme", "bits", "alone"});
+  for (const Json& unit : mixture["units"]) {
+    table.add({"`" + unit["name"].get<std::string>() + "`", unit["scheme"].get<std::string>(),
+               fmt::format("{:.2f}", unit["bits_per_weight"].get<double>()),
+               fmt::format("{:.2e}", unit["kl"].get<double>())});
+  }
+  return text + table.markdown();
+}
+
 }  // namespace
 
 std::string model_card(const plan::QuantizeResult& result, const ModelCardFacts& facts) {
@@ -67,6 +83,7 @@ std::string model_card(const plan::QuantizeResult& result, const ModelCardFacts&
   facts_table.add({"SHA-256 of the weights", "`" + result.sha256 + "`"});
   text += facts_table.markdown();
   if (!result.layers.empty()) text += "\n## Error\n\n" + worst_layers(result);
+  if (result.mixture.is_object()) text += mixture_section(result.mixture);
   text += "\n## Deviations\n\n";
   if (result.deviations.empty()) text += "None.\n";
   for (const auto& [module, what] : result.deviations) text += fmt::format("- `{}`: {}\n", module, what);

@@ -1,9 +1,11 @@
 #include "report/quantize_report.h"
 
 #include <algorithm>
+#include <map>
 #include <span>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/units.h"
 
@@ -43,6 +45,7 @@ Json to_json(const plan::QuantizeResult& result) {
   document["output"] = result.output;
   document["sha256"] = result.sha256;
   document["resumed_blocks"] = result.resumed_blocks;
+  if (result.mixture.is_object()) document["mixture"] = result.mixture;
   return document;
 }
 
@@ -67,6 +70,17 @@ std::string experts_line(const plan::QuantizeResult& result) {
                      count, fmt::join(shown, ", "), idle.size() > kShown ? ", ..." : "");
 }
 
+// "  mixture      20 units W4A16, 12 W8A16; 5.000 bits/weight; KL 0.0021 on 512 tokens"
+std::string mixture_line(const Json& mixture) {
+  std::map<std::string, int> counts;
+  for (const Json& unit : mixture["units"]) ++counts[unit["scheme"].get<std::string>()];
+  std::vector<std::string> parts;
+  for (const auto& [scheme, count] : counts) parts.push_back(fmt::format("{} {}", count, scheme));
+  return fmt::format("  mixture      units: {}; {:.3f} bits/weight; KL {:.3g} on {} tokens\n",
+                     fmt::join(parts, ", "), mixture["bits_per_weight"].get<double>(),
+                     mixture["kl"].get<double>(), mixture["tokens"].get<std::int64_t>());
+}
+
 }  // namespace
 
 std::string summary(const plan::QuantizeResult& result) {
@@ -79,6 +93,7 @@ std::string summary(const plan::QuantizeResult& result) {
     text += fmt::format("  calibration  {} samples, {} tokens\n", result.calibration_samples,
                         result.calibration_tokens);
   if (!result.experts.empty()) text += experts_line(result);
+  if (result.mixture.is_object()) text += mixture_line(result.mixture);
   if (!result.layers.empty()) {
     const auto worst =
         std::max_element(result.layers.begin(), result.layers.end(),
