@@ -52,7 +52,7 @@ std::string see_as_plain(App& app, std::shared_ptr<const checkpoint::Checkpoint>
       if (module.class_name == "Conv1D") transposed.insert(module.path);
     }
   }
-  const std::string method(formats::detect(*source, source->config(), other)->method());
+  std::string method(formats::detect(*source, source->config(), other)->method());
   if (method == "none") return "";
   const auto is_transposed = [&](std::string_view module) {
     return spec && transposed.contains(models::canonical_name(*spec, module));

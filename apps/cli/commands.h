@@ -19,6 +19,7 @@ void add_estimate(App& app);
 void add_tokenize(App& app);
 void add_template(App& app);
 void add_families(App& app);
+void add_schemes(App& app);
 void add_doctor(App& app);
 
 }  // namespace farthing::cli

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   cli::add_tokenize(app);
   cli::add_template(app);
   cli::add_families(app);
+  cli::add_schemes(app);
   cli::add_doctor(app);
   return app.run(argc, argv);
 }

@@ -52,19 +52,19 @@ void refuse_flags_without_meaning(const QuantizeOptions& options) {
 }  // namespace
 
 const formats::gguf::Mixture* gguf_mixture(const QuantizeOptions& options) {
-  const formats::gguf::Mixture* named = formats::gguf::find_mixture(options.flags.scheme);
   const bool wants_gguf =
       options.format == "gguf" || (options.format.empty() && options.output.extension() == ".gguf");
+  if (!options.flags.scheme) return wants_gguf ? formats::gguf::find_mixture(kDefaultMixture) : nullptr;
+  const std::string& scheme = *options.flags.scheme;
+  const formats::gguf::Mixture* named = formats::gguf::find_mixture(scheme);
   FARTHING_REQUIRE(named == nullptr || options.format.empty() || options.format == "gguf",
                    Code::kInvalidArgument, "the scheme is one of llama.cpp's",
-                   {{"scheme", options.flags.scheme}, {"format", options.format}}, "use --format gguf");
-  if (named != nullptr || !wants_gguf) return named;
-  const bool is_default = options.flags.scheme == plan::RecipeFlags().scheme;
+                   {{"scheme", scheme}, {"format", options.format}}, "use --format gguf");
   std::vector<std::string_view> names;
   for (const formats::gguf::Mixture& mixture : formats::gguf::mixtures()) names.push_back(mixture.name);
-  FARTHING_REQUIRE(is_default, Code::kInvalidArgument, "llama.cpp has no such type",
-                   {{"scheme", options.flags.scheme}}, fmt::format("use one of {}", fmt::join(names, ", ")));
-  return formats::gguf::find_mixture(kDefaultMixture);
+  FARTHING_REQUIRE(named != nullptr || !wants_gguf, Code::kInvalidArgument, "llama.cpp has no such type",
+                   {{"scheme", scheme}}, fmt::format("use one of {}", fmt::join(names, ", ")));
+  return named;
 }
 
 int quantize_to_gguf(App& app, const QuantizeOptions& options, const formats::gguf::Mixture& mixture,

@@ -65,6 +65,26 @@ std::string text_of(const Json& config, std::string_view key) {
   return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+// The pairs of weights and inputs that vLLM's compressed-tensors loader has a class for. Four-bit integers
+// with 8-bit integer inputs run on its CPU and Arm back ends alone, and MXFP4 and MXFP8 need a release of
+// 2026.
+bool vllm_has_kernel(const scheme::QuantizationArgs& weights, const scheme::QuantizationArgs* inputs) {
+  using scheme::Dynamic;
+  using scheme::Strategy;
+  const bool by_row = weights.strategy == Strategy::kTensor || weights.strategy == Strategy::kChannel;
+  const bool by_token =
+      inputs && inputs->strategy == Strategy::kToken && inputs->dynamic == Dynamic::kDynamic;
+  if (weights.type != NumberType::kInt) {
+    if (weights.num_bits == 4 || weights.scale_dtype == DType::kU8) return true;  // NVFP4, MXFP4, MXFP8
+    return by_row || weights.strategy == Strategy::kBlock;
+  }
+  if (!inputs) return weights.strategy == Strategy::kChannel || weights.strategy == Strategy::kGroup;
+  if (inputs->num_bits != 8 || !weights.symmetric) return false;
+  if (inputs->type != NumberType::kInt) return weights.num_bits == 4 && by_token;
+  if (weights.num_bits == 4) return by_token && inputs->symmetric;
+  return by_row && (by_token || inputs->strategy == Strategy::kTensor);
+}
+
 // vLLM quantizes caches to FP8 with one scale each.
 void check_cache_scheme(const Json& config, std::vector<Problem>& problems) {
   const auto cache = config.find("kv_cache_scheme");
@@ -117,6 +137,27 @@ std::span<const ConsumerProfile> consumer_profiles() {
 const ConsumerProfile* find_consumer(std::string_view name) {
   const auto found = std::ranges::find(profiles(), name, &ConsumerProfile::name);
   return found == profiles().end() ? nullptr : &*found;
+}
+
+std::string refusal(const ConsumerProfile& consumer, std::string_view method, const scheme::Scheme& scheme) {
+  if (!scheme.weights) return "";
+  const scheme::QuantizationArgs& weights = *scheme.weights;
+  const auto accepts = [](const auto& list, auto value) {
+    return list.empty() || std::ranges::find(list, value) != list.end();
+  };
+  if (weights.type == NumberType::kInt && !scheme::is_llm_int8(weights)) {
+    if (!accepts(consumer.packed_bits, weights.num_bits))
+      return fmt::format("{} bits; {} takes {}", weights.num_bits, consumer.name,
+                         fmt::join(consumer.packed_bits, ", "));
+    const std::int64_t group = weights.group_size.value_or(-1);
+    if (!accepts(consumer.group_sizes, group))
+      return fmt::format("group size {}; {} takes {}", group, consumer.name,
+                         fmt::join(consumer.group_sizes, ", "));
+  }
+  const auto* inputs = scheme.input_activations ? &*scheme.input_activations : nullptr;
+  if (consumer.name == "vllm" && method == "compressed-tensors" && !vllm_has_kernel(weights, inputs))
+    return fmt::format("{}; vllm has no kernel for it", scheme::describe(scheme));
+  return "";
 }
 
 std::vector<Problem> check_config_fields(const ConsumerProfile& consumer, std::string_view method,

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
 #include "evaluate/verify.h"
+#include "scheme/scheme.h"
 
 namespace farthing::evaluate {
 
@@ -27,6 +29,10 @@ std::span<const ConsumerProfile> consumer_profiles();
 
 /// Null for a name that is not known.
 const ConsumerProfile* find_consumer(std::string_view name);
+
+/// Why the consumer has no kernel for weights and inputs under `scheme`, stored as `method`; empty when it
+/// has. Tiles of shapes are not looked at.
+std::string refusal(const ConsumerProfile& consumer, std::string_view method, const scheme::Scheme& scheme);
 
 /// What is missing from, or cannot be in, the quantization_config of a checkpoint of `method` for this
 /// consumer.

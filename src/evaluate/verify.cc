@@ -76,25 +76,17 @@ class Verifier {
     try {
       const QuantizedMatrix weight = reader.read(module);
       if (!all_finite(to_float32(weight.scales))) add(module, "a scale is not finite");
-      if (profile_) check_limits(module, weight);
+      if (!profile_) return;
+      if (std::string why = refusal(*profile_, reader.method(), reader.scheme_of(module)); !why.empty())
+        add(module, std::move(why));
+      check_tiles(module, weight);
     } catch (const Error& error) {
       if (error.code() == Code::kInternal) throw;
       add(module, error.what());
     }
   }
 
-  void check_limits(const std::string& module, const QuantizedMatrix& weight) {
-    const auto& bits = profile_->packed_bits;
-    const auto& groups = profile_->group_sizes;
-    const std::int64_t group = weight.granularity == Granularity::kGroup ? weight.group_size : -1;
-    if (weight.type == NumberType::kInt && !bits.empty() &&
-        std::find(bits.begin(), bits.end(), weight.bits) == bits.end()) {
-      add(module, fmt::format("{} bits; {} takes {}", weight.bits, profile_->name, fmt::join(bits, ", ")));
-    }
-    if (weight.type == NumberType::kInt && !groups.empty() &&
-        std::find(groups.begin(), groups.end(), group) == groups.end()) {
-      add(module, fmt::format("group size {}; {} takes {}", group, profile_->name, fmt::join(groups, ", ")));
-    }
+  void check_tiles(const std::string& module, const QuantizedMatrix& weight) {
     if (weight.rows % profile_->rows_multiple != 0)
       add(module, fmt::format("{} rows; {} needs a multiple of {}", weight.rows, profile_->name,
                               profile_->rows_multiple));
@@ -102,8 +94,8 @@ class Verifier {
       add(module, fmt::format("{} columns; {} needs a multiple of {}", weight.columns, profile_->name,
                               profile_->columns_multiple));
     }
-    if (group > 0 && weight.columns % group != 0)
-      add(module, fmt::format("group size {} does not divide {} columns", group, weight.columns));
+    if (weight.granularity == Granularity::kGroup && weight.columns % weight.group_size != 0)
+      add(module, fmt::format("group size {} does not divide {} columns", weight.group_size, weight.columns));
   }
 
   void check_side_files(const Json& config) {

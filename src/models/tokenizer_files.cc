@@ -121,6 +121,14 @@ tokenizer::Tokenizer open_tokenizer(const fs::path& model) {
   }
 }
 
+std::map<std::string, std::string> tokenizer_files(const fs::path& gguf_file) {
+  const Json metadata = checkpoint::gguf::read_metadata(gguf_file);
+  auto files = tokenizer::tokenizer_files(read_vocabulary(metadata));
+  if (auto text = Values(metadata).find<std::string>("tokenizer.chat_template"))
+    files["chat_template.jinja"] = std::move(*text);
+  return files;
+}
+
 std::optional<tokenizer::ChatTemplate> open_chat_template(const fs::path& model, std::string_view name) {
   if (const auto file = gguf_file(model)) {
     const Json metadata = checkpoint::gguf::read_metadata(*file);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,10 @@ std::string name_of(const std::filesystem::path& model);
 /// Opens the tokenizer of `model`, a folder or a weight file. A GGUF file speaks for itself where its
 /// vocabulary is known here, else the files beside it do. Throws what Tokenizer::open throws.
 tokenizer::Tokenizer open_tokenizer(const std::filesystem::path& model);
+
+/// The tokenizer inside a GGUF file as the files of a folder, by name, and its chat_template.jinja. Throws
+/// kUnsupported for a vocabulary that is not known here, kCorruptData for one that contradicts itself.
+std::map<std::string, std::string> tokenizer_files(const std::filesystem::path& gguf_file);
 
 /// Its chat template, from the same place; nothing when it has none.
 std::optional<tokenizer::ChatTemplate> open_chat_template(const std::filesystem::path& model,

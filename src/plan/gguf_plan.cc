@@ -171,9 +171,10 @@ class GgufPlanner {
   void add_rope_factors() {
     std::vector<float> factors = rope_factors(plan_.spec);
     if (factors.empty()) return;
+    const Shape shape = {static_cast<std::int64_t>(factors.size())};
     plan_.tensors.push_back({.name = "rope_freqs.weight",
                              .type = plain_type(DType::kF32),
-                             .shape = {static_cast<std::int64_t>(factors.size())},
+                             .shape = shape,
                              .computed = std::move(factors)});
   }
 

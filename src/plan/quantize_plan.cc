@@ -202,8 +202,7 @@ class Planner {
   bool add_linear(const models::ModuleInfo& module, const Modifier& modifier, scheme::Scheme scheme) {
     FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights",
                      {{"module", module.path}});
-    const bool data_free = scheme::is_blockwise(*scheme.weights) || scheme::is_llm_int8(*scheme.weights);
-    FARTHING_REQUIRE(!data_free || modifier.method == Method::kRtn, Code::kInvalidArgument,
+    FARTHING_REQUIRE(!is_data_free(scheme) || modifier.method == Method::kRtn, Code::kInvalidArgument,
                      "the scheme is data-free: its codes are always the nearest ones",
                      {{"scheme", scheme::describe(scheme)}, {"method", method_name(modifier.method)}},
                      "leave the method to be chosen");

@@ -334,11 +334,21 @@ Recipe read_recipe(const std::filesystem::path& file) {
   return parse_recipe(read_text(file), file.string());
 }
 
+bool is_data_free(const scheme::Scheme& scheme) {
+  return scheme::is_blockwise(*scheme.weights) || scheme::is_llm_int8(*scheme.weights);
+}
+
+std::vector<std::string_view> methods_for(const scheme::Scheme& scheme) {
+  if (is_data_free(scheme)) return {"rtn", "awq", "smoothquant"};
+  return {"rtn", "gptq", "awq", "smoothquant"};
+}
+
 Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   Modifier modifier;
-  scheme::Scheme scheme = scheme::preset(flags.scheme);
+  const std::string name = flags.scheme.value_or("W4A16");
+  scheme::Scheme scheme = scheme::preset(name);
   FARTHING_REQUIRE(scheme.weights, Code::kInvalidArgument, "the scheme quantizes no weights",
-                   {{"scheme", flags.scheme}});
+                   {{"scheme", name}});
   apply_to_weights(*scheme.weights, flags);
   Recipe recipe{.origin = "command line"};
   const std::string method = take_transforms(flags.method, recipe);

@@ -60,9 +60,15 @@ struct Recipe {
 Recipe read_recipe(const std::filesystem::path& file);
 Recipe parse_recipe(const std::string& yaml, const std::string& origin);
 
+/// Whether the codes are always the nearest ones, so that no method but rounding applies.
+bool is_data_free(const scheme::Scheme& scheme);
+
+/// The methods that --method takes for this scheme, transforms of the weights before rounding among them.
+std::vector<std::string_view> methods_for(const scheme::Scheme& scheme);
+
 /// What the flags say when there is no recipe.
 struct RecipeFlags {
-  std::string scheme = "W4A16";
+  std::optional<std::string> scheme;  // W4A16 when nothing is said
   /// "auto": gptq for integer weights of 2 to 4 bits, rtn for the rest; or transforms and a method of
   /// rounding, joined by "+" (rtn where none is named): "smoothquant+gptq".
   std::string method = "auto";

@@ -7,12 +7,12 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/gguf/gguf.h"
 #include "checkpoint/staging.h"
 #include "checkpoint/writer.h"
 #include "formats/weight_format.h"
 #include "models/family.h"
 #include "models/tensor_part.h"
+#include "models/tokenizer_files.h"
 #include "plan/modifier_match.h"
 #include "plan/quantize_plan.h"
 #include "scheme/quantizer.h"
@@ -312,7 +312,8 @@ class Conversion {
   void write_own_tokenizer(const std::filesystem::path& directory) const {
     if (path_exists(directory / "tokenizer.json") || path_exists(directory / "tokenizer.model")) return;
     try {
-      for (const auto& [name, text] : checkpoint::gguf::read_tokenizer(source_.files().front()))
+      if (source_.files().front().extension() != ".gguf") return;
+      for (const auto& [name, text] : models::tokenizer_files(source_.files().front()))
         write_text_atomically(directory / name, text);
     } catch (const Error& error) {
       if (error.code() != Code::kUnsupported) throw;

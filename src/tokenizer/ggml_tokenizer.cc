@@ -3,10 +3,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "tokenizer/ggml_pre_tokenizers.h"
-#include "tokenizer/ggml_vocabulary.h"
+#include "tokenizer/ggml_parts.h"
 #include "tokenizer/json_tables.h"
-#include "tokenizer/sentencepiece_model.h"
 
 namespace farthing::tokenizer {
 namespace {
@@ -28,12 +26,6 @@ void check(const GgmlVocabulary& vocabulary) {
   }
 }
 
-PieceType type_of(const GgmlVocabulary& vocabulary, std::size_t id) {
-  if (vocabulary.types.empty()) return PieceType::kNormal;
-  const std::int32_t type = vocabulary.types[id];
-  return type >= 1 && type <= 6 ? static_cast<PieceType>(type) : PieceType::kNormal;
-}
-
 /// The same token may stand at two ids (padding); only the first one is looked up by its text.
 TokenizerConfig config_of(const GgmlVocabulary& vocabulary) {
   TokenizerConfig config;
@@ -45,18 +37,15 @@ TokenizerConfig config_of(const GgmlVocabulary& vocabulary) {
 }
 
 Tokenizer::Parts byte_level_parts(const GgmlVocabulary& vocabulary, const TokenizerConfig& config) {
-  const auto pre = find_ggml_pre_tokenizer(vocabulary.pre.empty() ? "default" : vocabulary.pre);
-  FARTHING_REQUIRE(pre, Code::kUnsupported, "the pre-tokenizer of a GGUF file is not known",
-                   {{"tokenizer.ggml.pre", vocabulary.pre}},
-                   "put the model's tokenizer.json into the folder of the file");
+  const GgmlPreTokenizer pre = require_ggml_pre_tokenizer(vocabulary);
   TokenizerJson json;
-  json.tree = {{"normalizer", pre->composes ? Json{{"type", "NFC"}} : Json()},
-               {"pre_tokenizer", pre->pre_tokenizer},
-               {"model", {{"type", "BPE"}, {"ignore_merges", pre->ignore_merges}}},
+  json.tree = {{"normalizer", pre.composes ? Json{{"type", "NFC"}} : Json()},
+               {"pre_tokenizer", pre.pre_tokenizer},
+               {"model", {{"type", "BPE"}, {"ignore_merges", pre.ignore_merges}}},
                {"decoder", {{"type", "ByteLevel"}}},
                {"added_tokens", Json::array()}};
   for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
-    const PieceType type = type_of(vocabulary, id);
+    const PieceType type = piece_type(vocabulary, id);
     const bool special = type == PieceType::kControl || type == PieceType::kUnknown;
     if (type != PieceType::kUnused)
       json.tables.vocabulary.insert(vocabulary.tokens[id], static_cast<std::int64_t>(id));
@@ -69,17 +58,40 @@ Tokenizer::Parts byte_level_parts(const GgmlVocabulary& vocabulary, const Tokeni
     json.tables.merges.add(merge.left, merge.right);
   }
   Tokenizer::Parts parts = make_json_parts(std::move(json), config);
-  parts.framing = Framing{vocabulary.add_bos.value_or(pre->adds_bos), vocabulary.add_eos.value_or(false)};
+  parts.framing = Framing{vocabulary.add_bos.value_or(pre.adds_bos), vocabulary.add_eos.value_or(false)};
   return parts;
 }
 
 Tokenizer::Parts sentencepiece_parts(const GgmlVocabulary& vocabulary, const TokenizerConfig& config) {
   const bool is_bpe = vocabulary.model == "llama";
+  Tokenizer::Parts parts = make_sentencepiece_parts(sentencepiece_model_of(vocabulary), config);
+  parts.framing = Framing{vocabulary.add_bos.value_or(is_bpe), vocabulary.add_eos.value_or(!is_bpe)};
+  return parts;
+}
+
+}  // namespace
+
+PieceType piece_type(const GgmlVocabulary& vocabulary, std::size_t id) {
+  if (vocabulary.types.empty()) return PieceType::kNormal;
+  const std::int32_t type = vocabulary.types[id];
+  return type >= 1 && type <= 6 ? static_cast<PieceType>(type) : PieceType::kNormal;
+}
+
+GgmlPreTokenizer require_ggml_pre_tokenizer(const GgmlVocabulary& vocabulary) {
+  const auto pre = find_ggml_pre_tokenizer(vocabulary.pre.empty() ? "default" : vocabulary.pre);
+  FARTHING_REQUIRE(pre, Code::kUnsupported, "the pre-tokenizer of a GGUF file is not known",
+                   {{"tokenizer.ggml.pre", vocabulary.pre}},
+                   "put the model's tokenizer.json into the folder of the file");
+  return *pre;
+}
+
+SentencePieceModel sentencepiece_model_of(const GgmlVocabulary& vocabulary) {
+  const bool is_bpe = vocabulary.model == "llama";
   SentencePieceModel model;
   model.model_type = is_bpe ? SentencePieceModel::kBpe : SentencePieceModel::kUnigram;
   for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     if (!std::isfinite(vocabulary.scores[id])) refuse("a score is not finite");
-    const PieceType type = type_of(vocabulary, id);
+    const PieceType type = piece_type(vocabulary, id);
     model.byte_fallback = model.byte_fallback || type == PieceType::kByte;
     model.pieces.push_back({vocabulary.tokens[id], vocabulary.scores[id], type});
   }
@@ -94,12 +106,8 @@ Tokenizer::Parts sentencepiece_parts(const GgmlVocabulary& vocabulary, const Tok
   model.normalization.add_dummy_prefix = vocabulary.add_space_prefix.value_or(true);
   model.normalization.remove_extra_whitespaces = vocabulary.remove_extra_whitespaces.value_or(!is_bpe);
   if (!vocabulary.charsmap.empty()) model.normalization.charsmap = PrecompiledCharsmap(vocabulary.charsmap);
-  Tokenizer::Parts parts = make_sentencepiece_parts(std::move(model), config);
-  parts.framing = Framing{vocabulary.add_bos.value_or(is_bpe), vocabulary.add_eos.value_or(!is_bpe)};
-  return parts;
+  return model;
 }
-
-}  // namespace
 
 Tokenizer make_tokenizer(const GgmlVocabulary& vocabulary) {
   check(vocabulary);

@@ -36,4 +36,8 @@ GgmlVocabulary read_ggml_vocabulary(const std::filesystem::path& directory, std:
 /// are not known.
 Tokenizer make_tokenizer(const GgmlVocabulary& vocabulary);
 
+/// The same as files of a Hugging Face folder, by name: tokenizer.json for byte-level BPE, tokenizer.model
+/// for SentencePiece, and tokenizer_config.json. Throws as make_tokenizer does.
+std::map<std::string, std::string> tokenizer_files(const GgmlVocabulary& vocabulary);
+
 }  // namespace farthing::tokenizer

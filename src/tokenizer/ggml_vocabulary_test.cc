@@ -5,9 +5,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 
 namespace farthing::tokenizer {
 namespace {
@@ -28,14 +30,76 @@ const char* const kTexts[] = {"Hello world", "What animal is this?\n\nA kitten, 
                               " leading  spaces ",
                               "caf\xC3\xA9 na\xC3\xAFve \xE6\x97\xA5\xE6\x9C\xAC 12345 don't"};
 
+// A folder with the files that a vocabulary is written as.
+class FilesOf {
+ public:
+  explicit FilesOf(const GgmlVocabulary& vocabulary) {
+    static int count = 0;
+    folder_ = fs::path(testing::TempDir()) / fmt::format("ggml-files-{}-{}", ::getpid(), count++);
+    fs::create_directories(folder_);
+    for (const auto& [name, text] : tokenizer_files(vocabulary)) write_text_atomically(folder_ / name, text);
+  }
+  ~FilesOf() { fs::remove_all(folder_); }
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_;
+};
+
 TEST(GgmlVocabulary, TheDemoComesBack) {
   const Tokenizer original = Tokenizer::open(kDemo);
   const GgmlVocabulary vocabulary = read_ggml_vocabulary(kDemo, original.vocab_size() + 3);
   EXPECT_EQ(vocabulary.tokens.size(), static_cast<std::size_t>(original.vocab_size() + 3));
   EXPECT_EQ(vocabulary.types.back(), 5);
   const Tokenizer back = make_tokenizer(vocabulary);
-  for (const char* text : kTexts) expect_same_ids(original, back, text);
+  const FilesOf files(vocabulary);
+  const Tokenizer reopened = Tokenizer::open(files.folder());
+  for (const char* text : kTexts) {
+    expect_same_ids(original, back, text);
+    expect_same_ids(original, reopened, text);
+  }
   EXPECT_EQ(original.special_token("eos_token"), back.special_token("eos_token"));
+}
+
+TEST(GgmlVocabulary, BytesBecomeTokenizerJson) {
+  GgmlVocabulary vocabulary = {.model = "gpt2",
+                               .pre = "smollm",
+                               .tokens = {"<s>", "a", "b", "ab"},
+                               .types = {3, 1, 1, 1},
+                               .merges = {"a b"},
+                               .roles = {{"bos_token", 0}, {"eos_token", 0}}};
+  Json tokenizer = parse_json(tokenizer_files(vocabulary).at("tokenizer.json"), "tokenizer.json");
+  EXPECT_EQ(tokenizer["model"]["vocab"]["ab"], 3);
+  EXPECT_EQ(tokenizer["model"]["merges"], Json::array({"a b"}));
+  EXPECT_EQ(tokenizer["pre_tokenizer"]["pretokenizers"][0]["type"], "Digits");
+  EXPECT_EQ(tokenizer["added_tokens"][0]["content"], "<s>");
+  EXPECT_EQ(tokenizer["added_tokens"][0]["special"], true);
+  EXPECT_TRUE(tokenizer["post_processor"].is_null());
+  EXPECT_EQ(parse_json(tokenizer_files(vocabulary).at("tokenizer_config.json"), "")["eos_token"], "<s>");
+  vocabulary.pre = "llama-bpe";
+  tokenizer = parse_json(tokenizer_files(vocabulary).at("tokenizer.json"), "tokenizer.json");
+  EXPECT_EQ(tokenizer["post_processor"]["special_tokens"]["<s>"]["ids"], Json::array({0}));
+  EXPECT_EQ(tokenizer["model"]["ignore_merges"], true);
+  EXPECT_THAT(tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"].get<std::string>(),
+              testing::HasSubstr("\\p{N}{1,3}|"));
+}
+
+TEST(GgmlVocabulary, PiecesBecomeATokenizerModel) {
+  const GgmlVocabulary vocabulary = {
+      .model = "llama",
+      .tokens = {"<unk>", "<s>", "</s>", "<0x0A>", "\xE2\x96\x81", "a", "b", "ab",
+                 "\xE2\x96\x81"
+                 "ab",
+                 "<turn>"},
+      .scores = {0, 0, 0, 0, -1, -2, -3, -4, -5, 0},
+      .types = {2, 3, 3, 6, 1, 1, 1, 1, 1, 4},
+      .roles = {{"unk_token", 0}, {"bos_token", 1}, {"eos_token", 2}},
+      .add_space_prefix = false};
+  const FilesOf files(vocabulary);
+  EXPECT_TRUE(fs::exists(files.folder() / "tokenizer.model"));
+  const Tokenizer direct = make_tokenizer(vocabulary), reopened = Tokenizer::open(files.folder());
+  for (const char* text : {"ab ab", "b\na", "<turn>ab<turn> a", "</s>a", " a", "c"})
+    expect_same_ids(direct, reopened, text);
 }
 
 TEST(GgmlVocabulary, ArraysThatDoNotFitAreRefused) {
@@ -80,10 +144,16 @@ TEST(GgmlVocabulary, RealTokenizersComeBack) {
     SCOPED_TRACE(name);
     const Tokenizer original = Tokenizer::open(folder / name);
     const Tokenizer back = make_tokenizer(read_ggml_vocabulary(folder / name, 0));
-    for (const char* text : kTexts) expect_same_ids(original, back, text);
+    const FilesOf files(read_ggml_vocabulary(folder / name, 0));
+    const Tokenizer reopened = Tokenizer::open(files.folder());
+    for (const char* text : kTexts) {
+      expect_same_ids(original, back, text);
+      expect_same_ids(original, reopened, text);
+    }
     for (std::size_t begin = 0; begin < mixed.size();) {
       const std::size_t end = std::min(mixed.find('\n', begin), mixed.size());
       expect_same_ids(original, back, mixed.substr(begin, end - begin));
+      expect_same_ids(original, reopened, mixed.substr(begin, end - begin));
       begin = end + 1;
     }
   }

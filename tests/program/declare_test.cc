@@ -78,7 +78,7 @@ TEST_F(UnknownFamily, ADescribedOneIsQuantized) {
 TEST(Families, TheDocumentIsMadeFromTheRegistry) {
   const std::string document = read_text(source_path("docs/families.md"));
   const Outcome outcome = run({"families"});
-  EXPECT_TRUE(document.ends_with(outcome.out)) << "run scripts/write_family_table.sh build/.../farthing";
+  EXPECT_TRUE(document.ends_with(outcome.out)) << "run scripts/write_tables.sh build/.../farthing";
 }
 
 }  // namespace

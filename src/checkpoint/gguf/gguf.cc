@@ -9,7 +9,6 @@
 #include "checkpoint/byte_reader.h"
 #include "checkpoint/gguf/blocks.h"
 #include "checkpoint/gguf/model.h"
-#include "checkpoint/gguf/tokenizer.h"
 
 namespace farthing::checkpoint::gguf {
 namespace {
@@ -289,14 +288,6 @@ Json read_metadata(const std::filesystem::path& file) {
   HeaderReader reader(mapping.bytes(), file.string(), true);
   reader.read_metadata();
   return reader.metadata();
-}
-
-std::map<std::string, std::string> read_tokenizer(const std::filesystem::path& file) {
-  const MappedFile mapping(file);
-  if (!is_gguf(mapping.bytes())) return {};
-  HeaderReader reader(mapping.bytes(), file.string(), true);
-  reader.read_metadata();
-  return tokenizer_files(reader.metadata(), file.string());
 }
 
 Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info) {

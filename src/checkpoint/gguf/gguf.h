@@ -25,9 +25,6 @@ void complete_config(const std::vector<TensorInfo>& tensors, Json& config);
 /// All metadata, arrays included. Throws as read_header does, and kCorruptData when `file` is no GGUF.
 Json read_metadata(const std::filesystem::path& file);
 
-/// The tokenizer's files by name, as tokenizer_files() makes them; none when `file` is no GGUF.
-std::map<std::string, std::string> read_tokenizer(const std::filesystem::path& file);
-
 /// Decodes a tensor that lies in blocks or with interleaved rows; `stored` begins at its first byte. Throws
 /// kUnsupported for types whose codebooks are not known here.
 Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info);

@@ -133,9 +133,9 @@ TEST_F(Gguf, TokensKeepTheirQuotesAndBackslashes) {
                   Builder::number<std::int32_t>(1) + Builder::number<std::int32_t>(1) +
                   Builder::number<std::int32_t>(1));
   open(builder.bytes());
-  const Json model = parse_json(read_tokenizer(file_).at("tokenizer.json"), "tokenizer.json")["model"];
-  EXPECT_EQ(model["vocab"]["\"\\"], 2);
-  EXPECT_EQ(model["merges"][0], "\" \\");
+  const Json metadata = read_metadata(file_);
+  EXPECT_EQ(metadata["tokenizer.ggml.tokens"][2], "\"\\");
+  EXPECT_EQ(metadata["tokenizer.ggml.merges"][0], "\" \\");
 }
 
 TEST_F(Gguf, RowsOfHeadsArePutBackInOrder) {

@@ -54,6 +54,7 @@ void Writer::check(const scheme::Scheme& scheme, std::int64_t rows, std::int64_t
   require(args.type == NumberType::kInt &&
               (args.num_bits == 2 || args.num_bits == 3 || args.num_bits == 4 || args.num_bits == 8),
           "GPTQ files hold integers of 2, 3, 4 or 8 bits", "use --bits 4");
+  require(!scheme::is_llm_int8(args), "GPTQ files have no outlier columns", "use --format bitsandbytes");
   require(args.strategy == scheme::Strategy::kGroup || args.strategy == scheme::Strategy::kChannel,
           "GPTQ files hold a scale per group or per channel", "use --group-size 128");
   require(args.symmetric || version_ == Version::kV2,
