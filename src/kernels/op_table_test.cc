@@ -242,6 +242,53 @@ TEST(GramOp, MatchesReference) {
   }
 }
 
+TEST(ProductSumOp, MatchesReference) {
+  for (const auto& [tokens, size] :
+       {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 17}, {300, 33}, {40, 301}}) {
+    SCOPED_TRACE(fmt::format("tokens={} size={}", tokens, size));
+    const std::vector<float> a = random_values(tokens * size, 4), b = random_values(tokens * size, 9),
+                             start = random_values(size * size, 5);
+    std::vector<float> expected = start;
+    for (std::int64_t i = 0; i < size * size; ++i) {
+      for (std::int64_t t = 0; t < tokens; ++t)
+        expected[i] += 0.25f * a[t * size + i / size] * b[t * size + i % size];
+    }
+    for_every_variant(
+        start,
+        [&](std::vector<float>& sum, ThreadPool& pool) {
+          accumulate_product(a.data(), b.data(), tokens, size, 0.25f, sum.data(), pool);
+        },
+        [&](const std::vector<float>& sum, Isa) {
+          for (std::size_t i = 0; i < sum.size(); ++i)
+            ASSERT_NEAR(sum[i], expected[i], 1e-5 * static_cast<double>(tokens) + 1e-6);
+        });
+  }
+}
+
+TEST(SubtractProductTransposedOp, MatchesReference) {
+  struct Shape {
+    std::int64_t m, n, k;
+  };
+  for (const auto& [m, n, k] : {Shape{1, 1, 1}, Shape{13, 50, 128}, Shape{31, 17, 300}}) {
+    SCOPED_TRACE(fmt::format("m={} n={} k={}", m, n, k));
+    const std::vector<float> a = random_values(m * k, 6), b = random_values(n * k, 7),
+                             start = random_values(m * n, 8);
+    std::vector<float> expected = start;
+    for (std::int64_t i = 0; i < m * n; ++i) {
+      for (std::int64_t j = 0; j < k; ++j) expected[i] -= a[i / n * k + j] * b[i % n * k + j];
+    }
+    for_every_variant(
+        start,
+        [&](std::vector<float>& c, ThreadPool& pool) {
+          subtract_product_transposed(a.data(), b.data(), m, n, k, c.data(), pool);
+        },
+        [&](const std::vector<float>& c, Isa) {
+          for (std::size_t i = 0; i < c.size(); ++i)
+            ASSERT_NEAR(c[i], expected[i], 1e-5 * static_cast<double>(k));
+        });
+  }
+}
+
 TEST(SubtractProductOp, MatchesReference) {
   struct Shape {
     std::int64_t m, n, k;

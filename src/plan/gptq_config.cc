@@ -18,6 +18,25 @@ scheme::ActivationOrder order_of(const Json& document) {
                                                 : scheme::ActivationOrder::kGroup;
 }
 
+// GPTQModel writes {"alpha": 0.25}, or true for that.
+double gptaq_alpha_of(const Json& document) {
+  const auto gptaq = document.find("gptaq");
+  if (gptaq == document.end() || !gptaq->is_object())
+    return flag(document, "gptaq", false) ? methods::kGptaqAlpha : 0.0;
+  const double alpha = gptaq->value("alpha", methods::kGptaqAlpha);
+  FARTHING_REQUIRE(alpha >= 0 && alpha <= 1, Code::kInvalidArgument,
+                   "the share that GPTAQ makes up for should be from 0 to 1", {{"gptaq.alpha", alpha}});
+  return alpha;
+}
+
+// GPTQModel's "mse" is the norm of a search for the range; 0 is none.
+void set_range_search(const Json& document, scheme::QuantizationArgs& weights) {
+  const auto norm = document.find("mse");
+  if (norm == document.end() || norm->is_null() || !(norm->get<double>() > 0)) return;
+  weights.observer = "mse";
+  weights.observer_kwargs = {{"norm", *norm}, {"maxshrink", 0.8}, {"grid", 100.0}, {"patience", 100}};
+}
+
 GptqSettings settings_of(const Json& document) {
   GptqSettings settings{.actorder = order_of(document)};
   if (const auto damp = document.find("damp_percent"); damp != document.end() && !damp->is_null()) {
@@ -25,11 +44,7 @@ GptqSettings settings_of(const Json& document) {
     FARTHING_REQUIRE(settings.dampening_frac >= 0 && settings.dampening_frac < 1, Code::kInvalidArgument,
                      "damp_percent should be from 0 to below 1", {{"damp_percent", settings.dampening_frac}});
   }
-  // GPTQModel: {"alpha": 0.25}, or true for that.
-  if (const auto gptaq = document.find("gptaq"); gptaq != document.end() && gptaq->is_object())
-    settings.gptaq_alpha = gptaq->value("alpha", methods::kGptaqAlpha);
-  else if (flag(document, "gptaq", false))
-    settings.gptaq_alpha = methods::kGptaqAlpha;
+  settings.gptaq_alpha = gptaq_alpha_of(document);
   settings.group_aware_order =
       settings.actorder == scheme::ActivationOrder::kNone && flag(document, "act_group_aware", false);
   settings.refresh_scales = !flag(document, "static_groups", false) && !settings.group_aware_order;
@@ -77,6 +92,7 @@ Recipe recipe_from_gptq_config(const Json& document, const std::string& origin) 
                                .targets = {entry.target.pattern()},
                                .scheme = formats::gptq::scheme_of(entry.settings)});
   }
+  for (scheme::ConfigGroup& group : modifier.groups) set_range_search(document, *group.scheme.weights);
   modifier.family_ignore = !flag(document, "lm_head", false);
   if (flag(document, "true_sequential", true)) modifier.sequential_targets = {"Linear"};
   Recipe recipe{.origin = origin,

@@ -114,6 +114,21 @@ TEST(Recipe, RefinesWhereTheShortFormSaysSo) {
   EXPECT_NE(message_of("{scheme: W4A16, refine_passes: 101}").find("refine_passes"), std::string::npos);
 }
 
+TEST(Recipe, PairsInputsWhereTheShortFormOrAFlagSaysSo) {
+  const auto alpha = [](const std::string& keys) {
+    return parse_recipe("{scheme: W4A16" + keys + "}", "test").modifiers[0].gptq.gptaq_alpha;
+  };
+  EXPECT_EQ(alpha(""), 0);
+  EXPECT_EQ(alpha(", gptaq: true"), 0.25);
+  EXPECT_EQ(alpha(", gptaq_alpha: 0.5"), 0.5);
+  EXPECT_EQ(alpha(", gptaq: true, gptaq_alpha: 1"), 1);
+  EXPECT_NE(message_of("{scheme: W4A16, gptaq_alpha: -1}").find("gptaq_alpha"), std::string::npos);
+  EXPECT_EQ(recipe_from_flags({.gptaq = true}, true).modifiers[0].gptq.gptaq_alpha, 0.25);
+  Recipe recipe = parse_recipe("{scheme: W4A16}", "test");
+  apply_flags(recipe, {.gptaq_alpha = 0.75});
+  EXPECT_EQ(recipe.modifiers[0].gptq.gptaq_alpha, 0.75);
+}
+
 TEST(Recipe, ReadsGptqConfigs) {
   const Recipe recipe = parse_recipe(R"({
     "bits": 3, "group_size": 64, "damp_percent": 0.05, "desc_act": true, "static_groups": false, "sym": false,
@@ -152,6 +167,19 @@ TEST(Recipe, OrdersOfGptqConfigs) {
   EXPECT_FALSE(settings("act_group_aware: true").refresh_scales);
   EXPECT_NE(message_of("{bits: 5}").find("bits"), std::string::npos);
   EXPECT_NE(message_of("{bits: 4, damp_percent: 1.5}").find("damp_percent"), std::string::npos);
+  EXPECT_EQ(settings("gptaq: true").gptaq_alpha, 0.25);
+  EXPECT_EQ(settings("gptaq: null").gptaq_alpha, 0);
+  EXPECT_EQ(settings("gptaq: {alpha: 0.5}").gptaq_alpha, 0.5);
+  EXPECT_NE(message_of("{bits: 4, gptaq: {alpha: 2}}").find("gptaq.alpha"), std::string::npos);
+}
+
+TEST(Recipe, RangeSearchOfGptqConfigs) {
+  const auto weights = [](const std::string& keys) {
+    return *parse_recipe("{bits: 4, " + keys + "}", "test").modifiers[0].groups[0].scheme.weights;
+  };
+  EXPECT_EQ(weights("mse: 2.4").observer, "mse");
+  EXPECT_EQ(weights("mse: 2.4").observer_kwargs["norm"], 2.4);
+  EXPECT_NE(weights("mse: 0.0").observer, "mse");
 }
 
 TEST(Recipe, ReadsTransformsBeforeTheModifiers) {
