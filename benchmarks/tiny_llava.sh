@@ -47,5 +47,7 @@ quantize "GPTQ W4A16 g128" --scheme W4A16 --method gptq
 quantize "GPTQ W4A16 g128, 10 refining passes" --scheme W4A16 --method gptq --refine 10
 quantize "GPTQ W4A16 g128, no actorder" --scheme W4A16 --method gptq --actorder none
 quantize "GPTQ W3A16 g128" --scheme W4A16 --bits 3 --method gptq
+quantize "mixed W4A16 and W8A16, 5 bits" --target-bits 5
+quantize "W8A16 g128" --scheme W8A16
 quantize "AWQ W4A16 g128" --scheme W4A16 --method awq
 quantize "SmoothQuant 0.8 + GPTQ W8A8" --scheme W8A8 --method smoothquant+gptq

@@ -53,17 +53,22 @@ std::optional<scheme::ActivationQuantization> at_run_time(std::optional<scheme::
   return scheme::ActivationQuantization{.args = *std::move(args)};
 }
 
-// Sum of squared differences, added up row by row so that it is the same for any number of threads.
-double squared_distance(const Tensor& a, const Tensor& b, ThreadPool& pool) {
-  const std::int64_t columns = a.dim(1);
-  std::vector<double> rows(static_cast<std::size_t>(a.dim(0)), 0.0);
-  pool.parallel_for(a.dim(0), 1, [&](std::int64_t begin, std::int64_t end) {
+// Sum over rows of |changed - original|^2 / |original|^2: what reads a row norms it first, so that a few rows
+// of huge numbers should not outvote the rest. Added up row by row, so that it is the same for any number of
+// threads.
+double relative_change(const Tensor& changed, const Tensor& original, ThreadPool& pool) {
+  const std::int64_t columns = original.dim(1);
+  std::vector<double> rows(static_cast<std::size_t>(original.dim(0)), 0.0);
+  pool.parallel_for(original.dim(0), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      const float *x = a.data<float>() + row * columns, *y = b.data<float>() + row * columns;
+      const float *x = changed.data<float>() + row * columns, *y = original.data<float>() + row * columns;
+      double change = 0, size = 0;
       for (std::int64_t i = 0; i < columns; ++i) {
         const double difference = static_cast<double>(x[i]) - y[i];
-        rows[static_cast<std::size_t>(row)] += difference * difference;
+        change += difference * difference;
+        size += static_cast<double>(y[i]) * y[i];
       }
+      rows[static_cast<std::size_t>(row)] = size > 0 ? change / size : 0;
     }
   });
   return std::accumulate(rows.begin(), rows.end(), 0.0);
@@ -180,16 +185,16 @@ class Walk {
     model_.unload_block(block);
   }
 
-  // How much of the first way's change of the block's output each other way makes.
+  // How much each way changes the block's output.
   void compare_ways(std::int64_t block, std::size_t t, const Tensor& before,
                     const std::map<std::string, nn::Linear*>& linears) {
     if (!changes_[t].empty()) return;  // of an earlier block
-    changes_[t].push_back(squared_distance(moved_[t], rows_.hidden, pool_));
+    changes_[t].push_back(relative_change(moved_[t], rows_.hidden, pool_));
     for (std::size_t way = 1; way < trials_[t].size(); ++way) {
       quantize(trials_[t][way], linears);
       Tensor hidden = before.clone();
       forward(model_, block, rows_.batch, hidden, pool_);
-      changes_[t].push_back(squared_distance(hidden, rows_.hidden, pool_));
+      changes_[t].push_back(relative_change(hidden, rows_.hidden, pool_));
     }
   }
 
@@ -252,7 +257,7 @@ class Walk {
   const CancelToken& cancel_;
   Rows rows_;                                 // of the original
   std::vector<Tensor> moved_;                 // hidden rows of each trial, once they differ
-  std::vector<std::vector<double>> changes_;  // squared, of the block's output, by way of each trial
+  std::vector<std::vector<double>> changes_;  // of the block's output, by way of each trial
 };
 
 }  // namespace

@@ -32,8 +32,8 @@ std::size_t trials_at_once(const nn::ModelSpec& spec, std::int64_t rows);
 /// Returns the mean KL(model || changed) over all positions of the samples, nats, for every way of every
 /// trial. That of the first way is measured at the model's output. As the divergence is quadratic in a small
 /// change, and the ways of one unit change the block's output in the same directions, that of the others is
-/// the first one's times the ratio of the squared changes that they make to the output of their block. Throws
-/// kNumeric when logits are not finite.
+/// the first one's times the ratio of the squared relative changes that they make to the rows that leave
+/// their block. Throws kNumeric when logits are not finite.
 std::vector<std::vector<double>> measure_sensitivities(models::Model& model,
                                                        std::span<const calibrate::Sample> samples,
                                                        std::span<const SensitivityTrial> trials,
