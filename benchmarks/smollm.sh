@@ -43,10 +43,13 @@ quantize() {
 quantize "RTN W4A16 g64" 1 --method rtn --group-size 64
 quantize "RTN W4A16 g64 asymmetric" 1 --method rtn --group-size 64 --asymmetric
 quantize "GPTQ W4A16 g64, 128 samples" 128 --method gptq --group-size 64
+quantize "AWQ W4A16 g64 asymmetric, 8 samples" 8 --method awq --group-size 64 --asymmetric
+quantize "AWQ, GPTAQ, refined: W4A16 g64 asymmetric, 8 samples" 8 --method awq+gptaq --refine 4 --group-size 64 --asymmetric
 quantize "GPTQ W3A16 g64, 32 samples" 32 --method gptq --bits 3 --group-size 64
 quantize "mixed W4A16 and W8A16 g64, 4.5 bits" 128 --group-size 64 --target-bits 4.5
 quantize "mixed W4A16 and W8A16 g64, 5 bits" 128 --group-size 64 --target-bits 5
 quantize "mixed W4A16 and W8A16 g64, 6 bits" 128 --group-size 64 --target-bits 6
 quantize "W8A16 g64" 1 --scheme W8A16 --group-size 64
+quantize "SmoothQuant 0.8 + GPTQ W8A8, 32 samples" 32 --method smoothquant+gptq --scheme W8A8
 quantize "FP8_DYNAMIC" 1 --scheme FP8_DYNAMIC
 quantize "NF4, blocks of 64" 1 --scheme NF4

@@ -45,6 +45,7 @@ row "original, bf16" "$model" "-"
 quantize "RTN W4A16 g128" --scheme W4A16 --method rtn
 quantize "GPTQ W4A16 g128" --scheme W4A16 --method gptq
 quantize "GPTQ W4A16 g128, 10 refining passes" --scheme W4A16 --method gptq --refine 10
+quantize "AWQ, GPTAQ, refined: asymmetric" --scheme W4A16_ASYM --method awq+gptaq --refine 4
 quantize "GPTQ W4A16 g128, no actorder" --scheme W4A16 --method gptq --actorder none
 quantize "GPTQ W3A16 g128" --scheme W4A16 --bits 3 --method gptq
 quantize "mixed W4A16 and W8A16, 5 bits" --target-bits 5

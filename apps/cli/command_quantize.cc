@@ -28,7 +28,7 @@ std::optional<nn::ModelSpec> declare_if_known(const checkpoint::Checkpoint& chec
   try {
     return models::declare(checkpoint);
   } catch (const Error& error) {
-    if (error.code() != Code::kUnsupported || method.ends_with("gptq")) throw;
+    if (error.code() != Code::kUnsupported || method.ends_with("gptq") || method.ends_with("gptaq")) throw;
     reporter.warn(
         fmt::format("{}: every 2-D weight that is not an embedding is rounded to nearest", error.what()));
     return std::nullopt;
@@ -250,7 +250,7 @@ void add_quantize(App& app) {
       .option(
           "--method", "NAME", flags.method,
           "auto (default): gptq for 2 to 4-bit integers of a known family, rtn for the rest; gptq; rtn; or "
-          "awq or smoothquant before one of them: awq, smoothquant+gptq")
+          "gptaq (gptq with --gptaq); awq or smoothquant before one of them: awq, smoothquant+gptq")
       .option("--recipe", "FILE", options->recipe,
               "llm-compressor recipe (YAML); the flags given beside it change its schemes")
       .option("--bits", "N", flags.bits, "bits of a code")

@@ -1,5 +1,6 @@
 #include "plan/recipe.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -197,12 +198,15 @@ void set_refinement(GptqSettings& settings, std::optional<int> passes) {
   settings.refine_passes = *passes;
 }
 
-void set_gptaq(GptqSettings& settings, bool wanted, std::optional<double> alpha) {
-  if (wanted) settings.gptaq_alpha = methods::kGptaqAlpha;
+void set_gptaq(Modifier& modifier, bool wanted, std::optional<double> alpha) {
+  FARTHING_REQUIRE(modifier.method == Method::kGptq || (!wanted && !alpha), Code::kInvalidArgument,
+                   "GPTAQ is a way of GPTQ, which is not the method here",
+                   {{"method", method_name(modifier.method)}}, "use --method gptaq");
+  if (wanted) modifier.gptq.gptaq_alpha = methods::kGptaqAlpha;
   if (!alpha) return;
   FARTHING_REQUIRE(*alpha >= 0 && *alpha <= 1, Code::kInvalidArgument,
                    "the share that GPTAQ makes up for should be from 0 to 1", {{"gptaq_alpha", *alpha}});
-  settings.gptaq_alpha = *alpha;
+  modifier.gptq.gptaq_alpha = *alpha;
 }
 
 void set_strength(Recipe& recipe, std::optional<double> strength) {
@@ -212,7 +216,7 @@ void set_strength(Recipe& recipe, std::optional<double> strength) {
 }
 
 // "smoothquant+gptq": transforms, which go into the recipe, and the method of rounding, which is returned
-// ("rtn" where none is named, "auto" only alone).
+// ("rtn" where none is named, "auto" only alone; "gptaq" is GPTQ that pairs its inputs).
 std::string take_transforms(const std::string& method, Recipe& recipe) {
   std::string rounding;
   std::size_t begin = 0;
@@ -224,10 +228,11 @@ std::string take_transforms(const std::string& method, Recipe& recipe) {
       recipe.transforms.push_back(std::move(*transform));
       continue;
     }
-    const bool is_known = word == "rtn" || word == "gptq" || (word == "auto" && method == "auto");
+    const bool is_known =
+        word == "rtn" || word == "gptq" || word == "gptaq" || (word == "auto" && method == "auto");
     FARTHING_REQUIRE(is_known && rounding.empty(), Code::kInvalidArgument, "unknown method",
                      {{"recipe", recipe.origin}, {"method", method}},
-                     "use rtn or gptq, or one of them after awq or smoothquant: smoothquant+gptq");
+                     "use rtn, gptq or gptaq, or one of them after awq or smoothquant: awq+gptaq");
     rounding = word;
   }
   return rounding.empty() ? "rtn" : rounding;
@@ -252,13 +257,13 @@ void parse_short_form(const Json& root, Recipe& recipe) {
                           "gptaq_alpha", "smoothing_strength", "mappings"})
     settings.erase(key);
   const std::string rounding = take_transforms(root.value("method", "gptq"), recipe);
-  Modifier modifier = parse_modifier(rounding == "gptq" ? "GPTQModifier" : "QuantizationModifier", settings,
+  Modifier modifier = parse_modifier(rounding == "rtn" ? "QuantizationModifier" : "GPTQModifier", settings,
                                      recipe.origin, "top level");
   set_strength(recipe, optional_value<double>(root, "smoothing_strength"));
   for (Transform& transform : recipe.transforms)
     transform.mappings = parse_mappings(root, recipe.origin, "top level");
   set_refinement(modifier.gptq, optional_value<int>(root, "refine_passes"));
-  set_gptaq(modifier.gptq, optional_value<bool>(root, "gptaq").value_or(false),
+  set_gptaq(modifier, rounding == "gptaq" || optional_value<bool>(root, "gptaq").value_or(false),
             optional_value<double>(root, "gptaq_alpha"));
   if (const auto overrides = root.find("overrides"); overrides != root.end()) {
     for (const Json& override_row : *overrides) {
@@ -354,7 +359,8 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   const std::string method = take_transforms(flags.method, recipe);
   set_strength(recipe, flags.smoothing_strength);
   const bool low_bits = scheme.weights->type == NumberType::kInt && scheme.weights->num_bits <= 4;
-  const bool gptq = method == "gptq" || (method == "auto" && low_bits && family_is_known);
+  const bool gptq =
+      method == "gptq" || method == "gptaq" || (method == "auto" && low_bits && family_is_known);
   modifier.method = gptq ? Method::kGptq : Method::kRtn;
   modifier.name = gptq ? "GPTQModifier" : "QuantizationModifier";
   modifier.groups.push_back({.name = "group_0", .targets = flags.targets, .scheme = std::move(scheme)});
@@ -365,13 +371,16 @@ Recipe recipe_from_flags(const RecipeFlags& flags, bool family_is_known) {
   if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
   if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
   set_refinement(modifier.gptq, flags.refine_passes);
-  set_gptaq(modifier.gptq, flags.gptaq, flags.gptaq_alpha);
+  set_gptaq(modifier, method == "gptaq" || flags.gptaq, flags.gptaq_alpha);
   recipe.modifiers.push_back(std::move(modifier));
   return recipe;
 }
 
 void apply_flags(Recipe& recipe, const RecipeFlags& flags) {
   set_strength(recipe, flags.smoothing_strength);
+  const bool some_gptq =
+      std::any_of(recipe.modifiers.begin(), recipe.modifiers.end(),
+                  [](const Modifier& modifier) { return modifier.method == Method::kGptq; });
   for (Modifier& modifier : recipe.modifiers) {
     for (scheme::ConfigGroup& group : modifier.groups) {
       if (group.scheme.weights) apply_to_weights(*group.scheme.weights, flags);
@@ -383,7 +392,7 @@ void apply_flags(Recipe& recipe, const RecipeFlags& flags) {
     if (flags.dampening_frac) modifier.gptq.dampening_frac = *flags.dampening_frac;
     if (flags.block_size) modifier.gptq.block_size = *flags.block_size;
     set_refinement(modifier.gptq, flags.refine_passes);
-    set_gptaq(modifier.gptq, flags.gptaq, flags.gptaq_alpha);
+    if (modifier.method == Method::kGptq || !some_gptq) set_gptaq(modifier, flags.gptaq, flags.gptaq_alpha);
   }
 }
 

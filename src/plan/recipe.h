@@ -70,7 +70,7 @@ std::vector<std::string_view> methods_for(const scheme::Scheme& scheme);
 struct RecipeFlags {
   std::optional<std::string> scheme;  // W4A16 when nothing is said
   /// "auto": gptq for integer weights of 2 to 4 bits, rtn for the rest; or transforms and a method of
-  /// rounding, joined by "+" (rtn where none is named): "smoothquant+gptq".
+  /// rounding, joined by "+" (rtn where none is named): "smoothquant+gptq". "gptaq": gptq with `gptaq`.
   std::string method = "auto";
   std::optional<int> bits;
   std::optional<std::int64_t> group_size;

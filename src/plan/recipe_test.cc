@@ -124,6 +124,13 @@ TEST(Recipe, PairsInputsWhereTheShortFormOrAFlagSaysSo) {
   EXPECT_EQ(alpha(", gptaq: true, gptaq_alpha: 1"), 1);
   EXPECT_NE(message_of("{scheme: W4A16, gptaq_alpha: -1}").find("gptaq_alpha"), std::string::npos);
   EXPECT_EQ(recipe_from_flags({.gptaq = true}, true).modifiers[0].gptq.gptaq_alpha, 0.25);
+  const Recipe named = recipe_from_flags({.method = "awq+gptaq"}, true);
+  EXPECT_EQ(named.transforms[0].kind, TransformKind::kAwq);
+  EXPECT_EQ(named.modifiers[0].method, Method::kGptq);
+  EXPECT_EQ(named.modifiers[0].gptq.gptaq_alpha, 0.25);
+  EXPECT_EQ(alpha(", method: gptaq"), 0.25);
+  EXPECT_THROW(recipe_from_flags({.method = "rtn", .gptaq = true}, true), Error);
+  EXPECT_NE(message_of("{scheme: W4A16, method: rtn, gptaq: true}").find("GPTAQ"), std::string::npos);
   Recipe recipe = parse_recipe("{scheme: W4A16}", "test");
   apply_flags(recipe, {.gptaq_alpha = 0.75});
   EXPECT_EQ(recipe.modifiers[0].gptq.gptaq_alpha, 0.75);
