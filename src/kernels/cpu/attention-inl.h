@@ -239,7 +239,7 @@ void multiply_panels(const float* a, std::int64_t rows, std::int64_t k, const fl
   for (std::int64_t column = 0; column < columns;) {
     const std::int64_t panels = columns - column > (kTilePanels - 1) * kPanelRows ? kTilePanels : 1;
     tile_function<kStride>(rows, panels)(a, k, b + column / kPanelRows * b_stride, b_stride, scales,
-                                         sums + column, sums_stride);
+                                         sums + column, sums_stride, nullptr);
     column += panels * kPanelRows;
   }
 }

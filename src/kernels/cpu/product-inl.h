@@ -202,15 +202,17 @@ inline void load_scales(const PanelView& weight, std::int64_t panel, int panels,
   }
 }
 
-/// Adds the products of one tile of rows with `wide` to `sums` [num_rows, panels * 16].
+/// Adds the products of one tile of rows with `wide` to `sums` [num_rows, panels * 16], while lines from
+/// `next` on are fetched.
 inline void multiply_chunk(const PanelView& weight, const WidePanels& wide, const float* rows,
-                           std::int64_t num_rows, float* sums) {
+                           std::int64_t num_rows, float* sums, const std::byte* next) {
   const TileFunction tile = tile_function(num_rows, wide.panels);
   const float* scale = wide.scales;
   for (std::int64_t begin = wide.begin; begin < wide.end; scale += kTilePanels * kPanelRows) {
     const std::int64_t end = block_end(weight, begin);
     tile(rows + (begin - wide.begin) * num_rows, end - begin, wide.values + (begin - wide.begin) * kPanelRows,
-         wide.stride, scale, sums, wide.panels * kPanelRows);
+         wide.stride, scale, sums, wide.panels * kPanelRows, next);
+    if (next != nullptr) next += (end - begin) / kFetchStep * kLineBytes;
     begin = end;
   }
 }
@@ -220,6 +222,17 @@ struct NextLines {
   const std::byte* data;
   std::int64_t bytes, panel_bytes;  // of a panel's part; from panel to panel
   int panels;
+
+  /// Where tile `part` of `parts` begins to fetch while it multiplies `columns`: a burst between tiles would
+  /// hold up the rows of the next one. Null where there are too few tiles to fetch everything so.
+  const std::byte* begin(std::int64_t part, std::int64_t parts, std::int64_t columns) const {
+    if (parts < panels || bytes * panels > parts / panels * panels * (columns / kFetchStep) * kLineBytes)
+      return nullptr;
+    const std::int64_t panel = part * panels / parts;
+    const std::int64_t first = (panel * parts + panels - 1) / panels;
+    const std::int64_t last = ((panel + 1) * parts + panels - 1) / panels;
+    return data + panel * panel_bytes + bytes * (part - first) / (last - first) / kLineBytes * kLineBytes;
+  }
 
   void fetch(std::int64_t part, std::int64_t parts) const {
     for (int p = 0; p < panels; ++p) {
@@ -241,8 +254,9 @@ inline void multiply_rows(const ProductBlock& block, const WidePanels& wide, std
     if (block.upper && last_output < block.diagonal + row)
       break;  // this tile and the next lie below the diagonal
     const float* rows = block.packed_rows + block.num_rows * wide.begin + row * (wide.end - wide.begin);
-    multiply_chunk(block.weight, wide, rows, num_rows, sums + row * wide.panels * kPanelRows);
-    next.fetch(t, tiles.count());
+    const std::byte* lines = next.begin(t, tiles.count(), wide.end - wide.begin);
+    multiply_chunk(block.weight, wide, rows, num_rows, sums + row * wide.panels * kPanelRows, lines);
+    if (lines == nullptr) next.fetch(t, tiles.count());
   }
 }
 

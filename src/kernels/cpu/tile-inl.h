@@ -5,12 +5,16 @@ namespace farthing::kernels::FARTHING_ISA_NAMESPACE {
 
 inline constexpr int kVecsPerPanel = kPanelRows / kLanes;
 
+/// Columns of a tile from one fetched line to the next.
+inline constexpr std::int64_t kFetchStep = 8;
+
 /// sums[r, c] = fma(scale[c], sum_k a[r, k] b[k, c], sums[r, c]), the sum over k being one chain of fused
 /// multiply-adds. `a` is packed, [k, kRows], or if kStride > 0 has rows that are kStride floats apart. `b` is
-/// panels of [k, 16] that are `b_stride` floats apart.
+/// panels of [k, 16] that are `b_stride` floats apart. Every kFetchStep columns a line from `next` on is
+/// fetched into the L2 cache, if there is such.
 template <int kRows, int kVecs, int kStride = 0>
 void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t b_stride, const float* scale,
-                   float* sums, std::int64_t sums_stride) {
+                   float* sums, std::int64_t sums_stride, const std::byte* next) {
   Vec chains[kRows][kVecs];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -18,6 +22,10 @@ void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t 
     for (int v = 0; v < kVecs; ++v) chains[r][v] = zero();
   }
   for (std::int64_t i = 0; i < k; ++i) {
+    if (i % kFetchStep == 0 && next != nullptr) {
+      _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T1);
+      next += kLineBytes;
+    }
     Vec weights[kVecs];
 #pragma GCC unroll 16
     for (int v = 0; v < kVecs; ++v) {
@@ -41,7 +49,8 @@ void multiply_tile(const float* a, std::int64_t k, const float* b, std::int64_t 
 }
 
 using TileFunction = void (*)(const float* a, std::int64_t k, const float* b, std::int64_t b_stride,
-                              const float* scale, float* sums, std::int64_t sums_stride);
+                              const float* scale, float* sums, std::int64_t sums_stride,
+                              const std::byte* next);
 
 inline constexpr int kTilePanels = 2 / kVecsPerPanel;
 
