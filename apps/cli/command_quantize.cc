@@ -174,6 +174,7 @@ int run_quantize(App& app, QuantizeOptions& options) {
   std::optional<MixedPrecision> mixed;
   if (target) {
     measuring_bytes = peak_of_measuring(plan, *calibration);
+    measuring_bytes += plan::predict_footprint(plan, calibration->token_counts()).peak_bytes;
     require_memory(options, measuring_bytes);
     mixed = choose_mixture(app, plan, source, *calibration, target);
     plan = plan::make_plan(*source, config, spec, plan::with_mixture(*recipe, mixed->mixture, plan),
@@ -288,9 +289,10 @@ void add_quantize(App& app) {
               "W8A16 or stay as they are until this is reached from below")
       .option("--target-size", "SIZE", options->target_size,
               "the same by the size of the weight files, embeddings and all")
-      .option("--max-kl", "F", options->max_kl,
-              "the smallest mixture whose divergence from the original (nats, rounded to nearest, on some "
-              "calibration samples) is not above this")
+      .option(
+          "--max-kl", "F", options->max_kl,
+          "the smallest mixture whose divergence from the original (nats, on some calibration samples) is "
+          "not above this")
       .group("calibration")
       .option("--calibration", "SPEC", options->calibration,
               "builtin (default), .txt, .jsonl, folder of pictures, text:\"...\", or a data set's name")

@@ -4,7 +4,9 @@
 
 #include "base/units.h"
 #include "evaluate/sensitivity.h"
+#include "methods/rtn.h"
 #include "plan/footprint.h"
+#include "quantize/trial_quantizer.h"
 #include "report/table.h"
 
 namespace farthing::cli {
@@ -87,25 +89,33 @@ MixedPrecision choose_mixture(App& app, const plan::QuantizePlan& smallest,
   models::Model model = open_source(source, smallest);
   std::vector<evaluate::SensitivityTrial> trials;
   for (const plan::MixtureUnit& unit : mixture.units) trials.push_back(trial_of(unit, schemes));
-  const auto divergences = evaluate::measure_sensitivities(model, mixed.samples, trials, app.threads(),
-                                                           app.reporter(), app.cancel());
+  quantize::TrialQuantizer quantizer(smallest, source, samples, app.threads(), app.reporter(), app.cancel());
+  // To rank units, rounding is enough and depends on no samples; to keep a divergence, it has to be that of
+  // the method.
+  const evaluate::QuantizeLinear quantize = [&](const std::string& path, const scheme::Scheme& scheme,
+                                                const Tensor& weight) {
+    if (target.divergence) return quantizer.quantize(path, scheme, weight);
+    return methods::rtn(weight, *scheme.weights, {.model_dtype = weight.dtype()}, app.threads());
+  };
+  const auto divergences = evaluate::measure_sensitivities(model, mixed.samples, trials, quantize,
+                                                           app.threads(), app.reporter(), app.cancel());
   for (std::size_t u = 0; u < trials.size(); ++u)
     for (std::size_t c = 0; c < divergences[u].size(); ++c)
       mixture.units[u].choices[c].divergence = divergences[u][c];
 
   const auto measure = [&](const plan::Mixture& candidate) {
-    return evaluate::measure_together(model, mixed.samples, chosen_schemes(candidate, schemes), app.threads(),
-                                      app.reporter(), app.cancel());
+    return evaluate::measure_together(model, mixed.samples, chosen_schemes(candidate, schemes), quantize,
+                                      app.threads(), app.reporter(), app.cancel());
   };
   // What units cost together is not quite their sum: it is measured, and the choice made anew with their
   // ratio until the target holds.
   double together = 1;
   for (;;) {
     plan::choose(mixture, target, together);
-    mixed.rounded_divergence = measure(mixture);
     if (!target.divergence) return mixed;
-    const double ratio = mixed.rounded_divergence / std::max(mixture.divergence(), 1e-12);
-    if (mixed.rounded_divergence > *target.divergence) {
+    mixed.together = measure(mixture);
+    const double ratio = *mixed.together / std::max(mixture.divergence(), 1e-12);
+    if (*mixed.together > *target.divergence) {
       together = std::max(1.1 * together, ratio);
       continue;
     }
@@ -115,7 +125,7 @@ MixedPrecision choose_mixture(App& app, const plan::QuantizePlan& smallest,
       const double divergence = measure(smaller);
       if (divergence <= *target.divergence) {
         mixture = std::move(smaller);
-        mixed.rounded_divergence = divergence;
+        mixed.together = divergence;
       }
     }
     return mixed;
@@ -130,18 +140,7 @@ void add_mixture(App& app, const MixedPrecision& mixed, const plan::QuantizePlan
       evaluate::measure_models(original, made, mixed.samples, app.threads(), app.cancel());
   facts.mixture = document_of(mixed);
   facts.mixture["kl"] = divergence;
-  if (!mixed.target.divergence) return;
-  // The choice was made for rounding; a calibrated method that does much better would have met it with less.
-  constexpr double kWorthSaying = 0.8;
-  if (divergence > 0 && divergence < kWorthSaying * *mixed.target.divergence) {
-    app.reporter().note(
-        fmt::format("mixture      the written model's KL is {:.3g}, of {:.3g} allowed: --max-kl {:.2g} gives "
-                    "a smaller one "
-                    "that may still keep it",
-                    divergence, *mixed.target.divergence,
-                    *mixed.target.divergence * mixed.rounded_divergence / divergence));
-  }
-  if (divergence > *mixed.target.divergence) {
+  if (mixed.target.divergence && divergence > *mixed.target.divergence) {
     facts.deviations.emplace_back(plan.model_name,
                                   fmt::format("its divergence is {:.3g}, above the {:.3g} that was asked for",
                                               divergence, *mixed.target.divergence));
@@ -166,12 +165,10 @@ std::string table_of(const MixedPrecision& mixed) {
                fmt::format("{:.2f}", unit.bits_per_weight()), fmt::format("{:.2e}", unit.choice().divergence),
                fmt::format("{:.2e}", unit.choices.front().divergence)});
   }
-  return fmt::format(
-      "mixture      {:.3f} bits/weight, {}; KL {:.3g} as the sum of units, {:.3g} together (rounded to "
-      "nearest, "
-      "{} tokens)\n{}",
-      mixture.bits_per_weight(), format_bytes(mixture.bytes()), mixture.divergence(),
-      mixed.rounded_divergence, mixed.tokens, table.markdown());
+  const std::string together = mixed.together ? fmt::format(", {:.3g} together", *mixed.together) : "";
+  return fmt::format("mixture      {:.3f} bits/weight, {}; KL {:.3g} as the sum of units{} ({} tokens)\n{}",
+                     mixture.bits_per_weight(), format_bytes(mixture.bytes()), mixture.divergence(), together,
+                     mixed.tokens, table.markdown());
 }
 
 Json document_of(const MixedPrecision& mixed) {
@@ -181,7 +178,7 @@ Json document_of(const MixedPrecision& mixed) {
   if (mixed.target.bytes) document["target"]["bytes"] = *mixed.target.bytes;
   if (mixed.target.divergence) document["target"]["kl"] = *mixed.target.divergence;
   document["tokens"] = mixed.tokens;
-  document["kl_rounded"] = mixed.rounded_divergence;
+  if (mixed.together) document["kl_together"] = *mixed.together;
   return document;
 }
 

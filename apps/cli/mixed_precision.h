@@ -15,7 +15,7 @@ struct MixedPrecision {
   plan::Mixture mixture;
   std::vector<calibrate::Sample> samples;
   std::int64_t tokens = 0;
-  double rounded_divergence = 0;  // measured with all of it rounded to nearest
+  std::optional<double> together;  // measured with all of it, where a divergence is the target
 };
 
 /// What the flags ask for; empty without any. Throws kInvalidArgument for several targets, and for values

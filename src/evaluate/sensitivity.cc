@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "kernels/elementwise.h"
-#include "methods/rtn.h"
 
 namespace farthing::evaluate {
 namespace {
@@ -141,10 +140,11 @@ Tensor logits_of(models::Model& model, const Tensor& hidden, std::int64_t begin,
 class Walk {
  public:
   Walk(models::Model& model, std::span<const calibrate::Sample> samples,
-       std::span<const SensitivityTrial> trials, ThreadPool& pool, Reporter& reporter,
-       const CancelToken& cancel)
+       std::span<const SensitivityTrial> trials, const QuantizeLinear& quantize, ThreadPool& pool,
+       Reporter& reporter, const CancelToken& cancel)
       : model_(model),
         trials_(trials),
+        quantize_(quantize),
         pool_(pool),
         reporter_(reporter),
         cancel_(cancel),
@@ -204,9 +204,7 @@ class Walk {
     for (const auto& [path, scheme] : schemes) {
       const auto found = linears.find(path);
       if (found == linears.end()) continue;
-      const Tensor weight = weight_of(path);
-      const DType scales = weight.dtype() == DType::kF64 ? DType::kF32 : weight.dtype();
-      found->second->set_weight(methods::rtn(weight, *scheme.weights, {.model_dtype = scales}, pool_));
+      found->second->set_weight(quantize_(path, scheme, weight_of(path)));
       found->second->set_input_quantization(at_run_time(scheme.input_activations));
       changed.push_back(found->second);
     }
@@ -252,6 +250,7 @@ class Walk {
 
   models::Model& model_;
   std::span<const SensitivityTrial> trials_;
+  const QuantizeLinear& quantize_;
   ThreadPool& pool_;
   Reporter& reporter_;
   const CancelToken& cancel_;
@@ -286,25 +285,26 @@ std::size_t trials_at_once(const nn::ModelSpec& spec, std::int64_t rows) {
 std::vector<std::vector<double>> measure_sensitivities(models::Model& model,
                                                        std::span<const calibrate::Sample> samples,
                                                        std::span<const SensitivityTrial> trials,
-                                                       ThreadPool& pool, Reporter& reporter,
-                                                       const CancelToken& cancel) {
+                                                       const QuantizeLinear& quantize, ThreadPool& pool,
+                                                       Reporter& reporter, const CancelToken& cancel) {
   std::int64_t tokens = 0;
   for (const calibrate::Sample& sample : samples) tokens += std::ssize(sample.prompt.ids);
   const std::size_t at_once = trials_at_once(model.spec(), tokens);
   std::vector<std::vector<double>> all;
   for (std::size_t begin = 0; begin < trials.size(); begin += at_once) {
     const auto some = trials.subspan(begin, std::min(at_once, trials.size() - begin));
-    for (std::vector<double>& ways : Walk(model, samples, some, pool, reporter, cancel).divergences())
+    for (std::vector<double>& ways :
+         Walk(model, samples, some, quantize, pool, reporter, cancel).divergences())
       all.push_back(std::move(ways));
   }
   return all;
 }
 
 double measure_together(models::Model& model, std::span<const calibrate::Sample> samples,
-                        const SchemesByLinear& schemes, ThreadPool& pool, Reporter& reporter,
-                        const CancelToken& cancel) {
+                        const SchemesByLinear& schemes, const QuantizeLinear& quantize, ThreadPool& pool,
+                        Reporter& reporter, const CancelToken& cancel) {
   const SensitivityTrial trial = {schemes};
-  return Walk(model, samples, {&trial, 1}, pool, reporter, cancel).divergences().front().front();
+  return Walk(model, samples, {&trial, 1}, quantize, pool, reporter, cancel).divergences().front().front();
 }
 
 double measure_models(models::Model& model, models::Model& other, std::span<const calibrate::Sample> samples,

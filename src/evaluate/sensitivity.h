@@ -2,6 +2,7 @@
 // trials share one walk over the blocks, of which one is resident at a time.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -15,8 +16,12 @@
 
 namespace farthing::evaluate {
 
-/// Linears inside blocks, by canonical path, and the schemes by which they are rounded to nearest. Inputs are
-/// quantized with scales found at run time, also where the scheme will have calibrated ones.
+/// Quantizes the linear at a canonical path. Asked for block by block, in rising order within one walk.
+using QuantizeLinear = std::function<QuantizedMatrix(const std::string& path, const scheme::Scheme& scheme,
+                                                     const Tensor& weight)>;
+
+/// Linears inside blocks, by canonical path, and their schemes. Inputs are quantized with scales found at run
+/// time, also where the scheme will have calibrated ones.
 using SchemesByLinear = std::map<std::string, scheme::Scheme>;
 
 /// A unit of linears inside one block, quantized alone in one way or another, the coarsest first.
@@ -37,13 +42,13 @@ std::size_t trials_at_once(const nn::ModelSpec& spec, std::int64_t rows);
 std::vector<std::vector<double>> measure_sensitivities(models::Model& model,
                                                        std::span<const calibrate::Sample> samples,
                                                        std::span<const SensitivityTrial> trials,
-                                                       ThreadPool& pool, Reporter& reporter,
-                                                       const CancelToken& cancel);
+                                                       const QuantizeLinear& quantize, ThreadPool& pool,
+                                                       Reporter& reporter, const CancelToken& cancel);
 
 /// Returns the mean KL(model || changed) with all these linears, of any blocks, quantized together.
 double measure_together(models::Model& model, std::span<const calibrate::Sample> samples,
-                        const SchemesByLinear& schemes, ThreadPool& pool, Reporter& reporter,
-                        const CancelToken& cancel);
+                        const SchemesByLinear& schemes, const QuantizeLinear& quantize, ThreadPool& pool,
+                        Reporter& reporter, const CancelToken& cancel);
 
 /// Returns the mean KL(model || other) of two whole models of one family, walked block by block side by side.
 double measure_models(models::Model& model, models::Model& other, std::span<const calibrate::Sample> samples,

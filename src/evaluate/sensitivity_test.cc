@@ -56,6 +56,9 @@ class Sensitivity : public testing::Test {
   ThreadPool pool_{2};
   Reporter reporter_;
   CancelToken cancel_;
+  QuantizeLinear round_ = [this](const std::string&, const scheme::Scheme& scheme, const Tensor& weight) {
+    return methods::rtn(weight, *scheme.weights, {.model_dtype = weight.dtype()}, pool_);
+  };
 };
 
 TEST_F(Sensitivity, IsWhatTheWholeModelSays) {
@@ -65,7 +68,7 @@ TEST_F(Sensitivity, IsWhatTheWholeModelSays) {
       {{{"model.layers.1.mlp.down_proj", scheme::preset("FP8_DYNAMIC")}}},
       {{{"model.layers.1.self_attn.o_proj", bits(4)}}, {{"model.layers.1.self_attn.o_proj", bits(8)}}}};
   models::Model model = open();
-  const auto found = measure_sensitivities(model, set_.samples, trials, pool_, reporter_, cancel_);
+  const auto found = measure_sensitivities(model, set_.samples, trials, round_, pool_, reporter_, cancel_);
   ASSERT_EQ(found.size(), trials.size());
   for (std::size_t t = 0; t < trials.size(); ++t) {
     ASSERT_EQ(found[t].size(), trials[t].size());
@@ -83,10 +86,10 @@ TEST_F(Sensitivity, UnitsTogether) {
                                {"model.layers.0.mlp.gate_proj", bits(4)},
                                {"model.layers.1.mlp.up_proj", bits(8)}};
   models::Model model = open();
-  const double found = measure_together(model, set_.samples, all, pool_, reporter_, cancel_);
+  const double found = measure_together(model, set_.samples, all, round_, pool_, reporter_, cancel_);
   const double expected = whole_model(all);
   EXPECT_NEAR(found, expected, 2e-3 * expected + 1e-8);
-  EXPECT_EQ(measure_together(model, set_.samples, {}, pool_, reporter_, cancel_), 0.0);
+  EXPECT_EQ(measure_together(model, set_.samples, {}, round_, pool_, reporter_, cancel_), 0.0);
   models::Model same = open();
   EXPECT_EQ(measure_models(model, same, set_.samples, pool_, cancel_), 0.0);
 }

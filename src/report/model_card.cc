@@ -48,8 +48,8 @@ std::string worst_layers(const plan::QuantizeResult& result) {
 std::string mixture_section(const Json& mixture) {
   std::string text = fmt::format(
       "\n## Mixture\n\n{:.3f} bits per weight of the linears that the scheme is for. KL divergence from the "
-      "original, in nats, on {} tokens: {:.3g}; `alone` is what one unit costs when only it is rounded to "
-      "nearest.\n\n",
+      "original, in nats, on {} tokens: {:.3g}; `alone` is what one unit costs when only it is "
+      "quantized.\n\n",
       mixture["bits_per_weight"].get<double>(), mixture["tokens"].get<std::int64_t>(),
       mixture["kl"].get<double>());
   Table table({"unit", "scheme", "bits", "alone"});

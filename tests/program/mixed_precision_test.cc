@@ -48,8 +48,6 @@ TEST(MixedPrecision, MeetsItsBitsAndIsBetweenPureSchemes) {
   const Json& mixture = facts["mixture"];
   EXPECT_LE(mixture["bits_per_weight"].get<double>(), 5.0);
   EXPECT_GT(mixture["bits_per_weight"].get<double>(), 4.9);
-  EXPECT_NEAR(mixture["kl"].get<double>(), mixture["kl_rounded"].get<double>(),
-              0.01 * mixture["kl_rounded"].get<double>());
   EXPECT_NEAR(mixture["kl_predicted"].get<double>() / mixture["kl"].get<double>(), 1, 0.3);
   EXPECT_EQ(mixture["units"].size(), 32u);
   for (const char* consumer : {"vllm", "transformers"})
@@ -102,6 +100,15 @@ TEST(MixedPrecision, KeepsADivergenceWithOtherSchemesToo) {
     EXPECT_GT(mixed["mixture"]["bits_per_weight"].get<double>(), 11.5) << scheme;
     EXPECT_EQ(run({"verify", folder / scheme}).exit_code, 0) << scheme;
   }
+}
+
+TEST(MixedPrecision, IsMeasuredByTheMethodOfTheRun) {
+  const TemporaryFolder folder;
+  const Json mixture = facts_of(
+      quantize(folder / "out", {"--max-kl", "0.006", "--samples", "16", "--method", "gptq"}))["mixture"];
+  EXPECT_LE(mixture["kl_together"].get<double>(), 0.006);
+  EXPECT_NEAR(mixture["kl"].get<double>() / mixture["kl_predicted"].get<double>(), 1, 0.2);
+  EXPECT_LT(mixture["bits_per_weight"].get<double>(), 6.5) << "rounding would need more";
 }
 
 TEST(MixedPrecision, SaysWhatCanBeReached) {
