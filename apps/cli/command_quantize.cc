@@ -183,7 +183,8 @@ int run_quantize(App& app, QuantizeOptions& options) {
   std::optional<MixedPrecision> mixed;
   if (target) {
     measuring_bytes = peak_of_measuring(plan, *calibration);
-    measuring_bytes += plan::predict_footprint(plan, calibration->token_counts()).peak_bytes;
+    if (target.divergence)  // the method's own walk goes on beside it
+      measuring_bytes += plan::predict_footprint(plan, calibration->token_counts()).peak_bytes;
     require_memory(options, measuring_bytes);
     mixed = choose_mixture(app, plan, source, *calibration, target);
     plan = plan::make_plan(*source, config, spec, plan::with_mixture(*recipe, mixed->mixture, plan),
