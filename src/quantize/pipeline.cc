@@ -148,14 +148,8 @@ class Run {
   }
 
   Streams streams() const {
-<<<<<<< HEAD
     const bool paired = plan_.pairs_inputs();
     return {.quantized = plan_.follows_quantized(), .original = plan_.folds() || paired, .paired = paired};
-=======
-    const bool folds = std::any_of(plan_.blocks.begin(), plan_.blocks.end(),
-                                   [](const plan::BlockPlan& block) { return !block.folds.empty(); });
-    return {.quantized = plan_.follows_quantized(), .original = folds, .sounds = plan_.quantizes_sounds()};
->>>>>>> 11f8126 (quantize, generate: towers of sounds are calibrated; a transcript begins as its files say; every family in a table test)
   }
 
   // Blocks that an earlier run finished: their tensors are in the staged files already.
@@ -196,7 +190,7 @@ class Run {
       for (const Json& fold : facts->at("folds")) folds_.push_back(plan::FoldResult::from_json(fold));
       if (model_) {
         model_->enter(block);
-        if (model_->has_original() && !block.is_audio) model_->run_original({});
+        if (model_->has_original()) model_->run_original({});
         restore(block);
         model_->leave(is_last);
       }
@@ -230,11 +224,7 @@ class Run {
   // Experts' tokens are counted once: here, unless samples run through quantized blocks too.
   std::vector<plan::FoldResult> fold_block(const plan::BlockPlan& block,
                                            calibrate::RoutingCollector& routing) {
-<<<<<<< HEAD
     if (!model_ || !plan_.folds() || block.index < 0) return {};
-=======
-    if (!model_ || !model_->has_original() || block.index < 0 || block.is_audio) return {};
->>>>>>> 11f8126 (quantize, generate: towers of sounds are calibrated; a transcript begins as its files say; every family in a table test)
     std::vector<plan::FoldResult> folds;
     BlockFolder folder(plan_, *model_, pool_);
     for (FoldedScale& folded :
