@@ -88,9 +88,11 @@ class Conversation {
     }
     messages_.push_back({{"role", "user"}, {"content", content}});
     const models::Prompt prompt = prompts_.encode_chat(messages_, pictures_, true);
-    const generate::GenerationOptions generation{.max_tokens = options_.max_tokens,
-                                                 .sampling = options_.sampling,
-                                                 .end_of_sequence_ids = prompts_.end_of_sequence_ids()};
+    generate::GenerationOptions generation{.max_tokens = options_.max_tokens,
+                                           .sampling = options_.sampling,
+                                           .end_of_sequence_ids = prompts_.end_of_sequence_ids()};
+    generation.sampling.suppressed = prompts_.suppressed_ids();
+    generation.sampling.suppressed_first = prompts_.suppressed_first_ids();
     tokenizer::StreamDecoder decoder(prompts_.tokenizer());
     generate::GenerationTimes times;
     const auto answers = generate::generate(

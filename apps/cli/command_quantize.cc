@@ -119,6 +119,14 @@ void write_result(App& app, const plan::QuantizeResult& result,
   app.write_json(document);
 }
 
+// What the linears of the decoder are instances of: Linear, but for GPT-2.
+std::string class_of_linears(const std::optional<nn::ModelSpec>& spec) {
+  if (spec)
+    for (const models::ModuleInfo& linear : models::linears_of(*spec))
+      if (linear.block >= 0) return linear.class_name;
+  return "Linear";
+}
+
 int run_quantize(App& app, QuantizeOptions& options) {
   kernels::parse_device(app.device());
   Reporter& reporter = app.reporter();
@@ -154,6 +162,7 @@ int run_quantize(App& app, QuantizeOptions& options) {
   }
   std::optional<nn::ModelSpec> spec =
       declare_if_known(*source, recipe ? "auto" : options.flags.method, reporter);
+  if (options.flags.targets.empty()) options.flags.targets = {class_of_linears(spec)};
   if (!recipe) recipe = plan::recipe_from_flags(options.flags, spec.has_value());
   const plan::RecipeCalibration recipe_calibration = recipe->calibration;
   const std::string name = std::filesystem::weakly_canonical(directory).filename().string();
@@ -272,8 +281,9 @@ void add_quantize(App& app) {
       .option("--gptaq-alpha", "F", flags.gptaq_alpha, "... by this share, 0 to 1 (0.25)")
       .option("--smoothing-strength", "F", flags.smoothing_strength,
               "how much of the outliers smoothquant moves into the weights, 0 to 1 (0.8)")
-      .option("--targets", "NAME", flags.targets,
-              "module names, re:expressions or class names to quantize (Linear); repeatable")
+      .option(
+          "--targets", "NAME", flags.targets,
+          "module names, re:expressions or class names to quantize (Linear, or Conv1D in GPT-2); repeatable")
       .option("--ignore", "NAME", flags.ignore,
               "modules to leave alone, as --targets; default: what the family leaves alone; repeatable")
       .option("--sequential-targets", "NAME", flags.sequential_targets,
@@ -313,10 +323,7 @@ void add_quantize(App& app) {
       .toggle("--resume", "--no-resume", options->resume,
               "go on after an interrupted run (default), or start over")
       .flag("--overwrite", options->overwrite, "replace an existing output once the new one is complete")
-      .body([&app, options] {
-        if (options->flags.targets.empty()) options->flags.targets = {"Linear"};
-        return run_quantize(app, *options);
-      });
+      .body([&app, options] { return run_quantize(app, *options); });
 }
 
 }  // namespace farthing::cli

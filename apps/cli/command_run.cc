@@ -72,14 +72,31 @@ std::string stats_line(const OpenedModel& opened, const models::Prompt& prompt,
       format_bytes(peak_resident_bytes()));
 }
 
+std::vector<audio::Waveform> open_sounds(const RunOptions& options) {
+  FARTHING_REQUIRE(options.images.empty(), Code::kInvalidArgument, "both --image and --audio given", {},
+                   "give one of them");
+  std::vector<audio::Waveform> sounds;
+  for (const auto& file : options.sounds) sounds.push_back(audio::open(file));
+  return sounds;
+}
+
+// A sound and nothing else: the answer begins as the model's files say, in the language that is heard.
+models::Prompt speech_prompt(const RunOptions& options, const models::PromptProcessor& prompts,
+                             models::Model& model, ThreadPool& pool) {
+  const models::SpeechStart& start = *prompts.speech_start();
+  models::Prompt prompt = prompts.encode_sounds("", open_sounds(options), false);
+  prompt.ids = start.before;
+  if (!start.languages.empty())
+    prompt.ids.push_back(generate::most_likely_next(model, prompt, start.languages, pool));
+  prompt.ids.insert(prompt.ids.end(), start.after.begin(), start.after.end());
+  return prompt;
+}
+
 models::Prompt prepare_prompt(const RunOptions& options, const models::PromptProcessor& prompts,
                               const std::string& default_prompt) {
   const std::string text = read_prompt(options, default_prompt);
   if (!options.sounds.empty()) {
-    FARTHING_REQUIRE(options.images.empty(), Code::kInvalidArgument, "both --image and --audio given", {},
-                     "give one of them");
-    std::vector<audio::Waveform> sounds;
-    for (const auto& file : options.sounds) sounds.push_back(audio::open(file));
+    const std::vector<audio::Waveform> sounds = open_sounds(options);
     const bool is_chat = !options.raw && default_prompt.empty();
     return prompts.encode_sounds(is_chat ? prompts.render(chat_of(options, text), true) : text, sounds, true);
   }
@@ -92,10 +109,15 @@ models::Prompt prepare_prompt(const RunOptions& options, const models::PromptPro
 int run_prompt(App& app, RunOptions& options) {
   OpenedModel opened = open_model(app, options.model, options.load_in);
   const models::PromptProcessor prompts = opened.prompts();
-  const models::Prompt prompt = prepare_prompt(options, prompts, opened.model.spec().default_prompt);
+  const bool hears_only = !options.prompt && !options.sounds.empty() && prompts.speech_start();
+  const models::Prompt prompt = hears_only
+                                    ? speech_prompt(options, prompts, opened.model, app.threads())
+                                    : prepare_prompt(options, prompts, opened.model.spec().default_prompt);
   if (options.logits) write_logits(opened.model, prompt, *options.logits, app.threads());
 
   options.sampling.seed = static_cast<std::uint64_t>(options.seed);
+  options.sampling.suppressed = prompts.suppressed_ids();
+  options.sampling.suppressed_first = prompts.suppressed_first_ids();
   const generate::GenerationOptions generation{.max_tokens = options.max_tokens,
                                                .sampling = options.sampling,
                                                .end_of_sequence_ids = prompts.end_of_sequence_ids()};

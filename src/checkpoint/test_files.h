@@ -126,15 +126,17 @@ inline std::string zip_archive(const std::vector<std::pair<std::string, std::str
     const std::uint64_t offset = file.size();
     const std::string facts = u16(20) + u16(0) + u16(method) + u32(0) + u32(0);
     const std::string padding = u16(0x4246) + u16(3) + "ZZZ";
-    file += "PK\x03\x04" + facts + u32(data.size()) + u32(data.size()) + u16(name.size()) +
-            u16(padding.size()) + name + padding + data;
+    for (const std::string& part : {std::string("PK\x03\x04"), facts, u32(data.size()), u32(data.size()),
+                                    u16(name.size()), u16(padding.size()), name, padding, data})
+      file += part;
     const std::string extra = zip64 ? u16(1) + u16(24) + bytes_of(std::uint64_t{data.size()}) +
                                           bytes_of(std::uint64_t{data.size()}) + bytes_of(offset)
                                     : "";
     const std::uint64_t size = zip64 ? 0xffffffff : data.size();
-    directory += "PK\x01\x02" + u16(20) + facts + u32(size) + u32(size) + u16(name.size()) +
-                 u16(extra.size()) + u16(0) + u16(0) + u16(0) + u32(0) + u32(zip64 ? 0xffffffff : offset) +
-                 name + extra;
+    for (const std::string& part :
+         {std::string("PK\x01\x02"), u16(20), facts, u32(size), u32(size), u16(name.size()),
+          u16(extra.size()), u16(0), u16(0), u16(0), u32(0), u32(zip64 ? 0xffffffff : offset), name, extra})
+      directory += part;
   }
   const std::uint64_t begin = file.size(), count = entries.size();
   file += directory;

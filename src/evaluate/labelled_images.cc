@@ -35,8 +35,11 @@ bool contains_words(const std::string& text, const std::string& words) {
 std::vector<generate::Generation> answer(models::Model& model, std::span<const models::Prompt> prompts,
                                          const models::PromptProcessor& processor, std::int64_t max_tokens,
                                          ThreadPool& pool, const CancelToken& cancel) {
-  const generate::GenerationOptions options{.max_tokens = max_tokens,
-                                            .end_of_sequence_ids = processor.end_of_sequence_ids()};
+  const generate::GenerationOptions options{
+      .max_tokens = max_tokens,
+      .sampling = {.suppressed = processor.suppressed_ids(),
+                   .suppressed_first = processor.suppressed_first_ids()},
+      .end_of_sequence_ids = processor.end_of_sequence_ids()};
   auto answers = generate::generate(model, prompts, options, pool, cancel);
   cancel.check();  // answers that were cut short are no answers
   return answers;

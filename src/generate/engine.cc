@@ -175,6 +175,21 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
   return results;
 }
 
+std::int32_t most_likely_next(models::Model& model, const models::Prompt& prompt,
+                              std::span<const std::int32_t> candidates, ThreadPool& pool) {
+  const Tensor logits = prompt_logits(model, prompt, pool);
+  const std::int64_t vocabulary = logits.dim(1);
+  const float* last = logits.data<float>() + (logits.dim(0) - 1) * vocabulary;
+  std::int32_t best = -1;
+  for (const std::int32_t id : candidates) {
+    FARTHING_REQUIRE(id >= 0 && id < vocabulary, Code::kInvalidArgument,
+                     "a token id is outside the vocabulary", {{"id", id}, {"vocab_size", vocabulary}});
+    if (best < 0 || last[id] > last[best]) best = id;
+  }
+  FARTHING_CHECK(best >= 0, "no candidates");
+  return best;
+}
+
 Tensor prompt_logits(models::Model& model, const models::Prompt& prompt, ThreadPool& pool) {
   const models::Prepared prepared = model.prepare(prompt.ids, prompt.pictures, pool);
   return model.logits(model.forward(prepared.hidden, prepared.batch(), pool), pool);

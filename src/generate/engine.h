@@ -44,6 +44,11 @@ std::vector<Generation> generate(models::Model& model, std::span<const models::P
                                  const CancelToken& cancel, const TokenSink& sink = {},
                                  GenerationTimes* times = nullptr);
 
+/// The most likely of `candidates` to follow one prompt, the first where several are. Throws
+/// kInvalidArgument for ids outside the vocabulary.
+std::int32_t most_likely_next(models::Model& model, const models::Prompt& prompt,
+                              std::span<const std::int32_t> candidates, ThreadPool& pool);
+
 /// Logits of every position of one prompt, [T, V].
 Tensor prompt_logits(models::Model& model, const models::Prompt& prompt, ThreadPool& pool);
 

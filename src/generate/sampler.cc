@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 
@@ -18,6 +19,11 @@ void penalize_repetition(std::span<float> scores, std::span<const std::int32_t> 
     if (id < 0 || id >= static_cast<std::int64_t>(scores.size())) continue;
     scores[id] = static_cast<float>(scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty);
   }
+}
+
+void remove(std::span<float> scores, std::span<const std::int32_t> ids) {
+  for (const std::int32_t id : ids)
+    if (id >= 0 && id < static_cast<std::int64_t>(scores.size())) scores[id] = kRemoved;
 }
 
 void keep_top_k(std::span<float> scores, std::int64_t k) {
@@ -69,6 +75,8 @@ std::int32_t Sampler::pick(std::span<const float> logits, std::span<const std::i
   }
   scores_.assign(logits.begin(), logits.end());
   if (options_.repetition_penalty != 1.0) penalize_repetition(scores_, history, options_.repetition_penalty);
+  remove(scores_, options_.suppressed);
+  if (std::exchange(is_first_, false)) remove(scores_, options_.suppressed_first);
   if (options_.temperature == 0) {
     return static_cast<std::int32_t>(std::max_element(scores_.begin(), scores_.end()) - scores_.begin());
   }

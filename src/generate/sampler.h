@@ -17,6 +17,9 @@ struct SamplingOptions {
   double min_p = 0.0;
   double repetition_penalty = 1.0;
   std::uint64_t seed = 0;
+  /// Never picked; and not picked as the first token (generation_config.json: suppress_tokens,
+  /// begin_suppress_tokens).
+  std::vector<std::int32_t> suppressed, suppressed_first;
 };
 
 class Sampler {
@@ -32,6 +35,7 @@ class Sampler {
   SamplingOptions options_;
   Mt19937 random_;
   std::vector<float> scores_;
+  bool is_first_ = true;
 };
 
 }  // namespace farthing::generate

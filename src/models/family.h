@@ -57,7 +57,8 @@ struct ModuleInfo {
   std::string path;        // canonical: "model.layers.3.self_attn.q_proj"
   std::string class_name;  // "Linear" (or "Conv1D")
   Role role = Role::kText;
-  std::int64_t block = -1;  // index of the decoder block, -1 outside
+  std::int64_t block = -1;        // index of the decoder block, -1 outside
+  std::int64_t audio_block = -1;  // of the block in the tower of sounds, -1 outside
   std::int64_t in_features = 0, out_features = 0;
   std::string input_group;                                   // linears with the same one share their input
   std::vector<std::pair<std::string, std::string>> parents;  // enclosing (path, class name), outermost first

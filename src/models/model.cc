@@ -4,7 +4,6 @@
 #include <array>
 
 #include "models/picture_places.h"
-#include "nn/audio_tower.h"
 #include "nn/embedding.h"
 #include "nn/head.h"
 #include "nn/names.h"
@@ -21,7 +20,8 @@ struct Model::Parts {
   std::vector<std::optional<nn::Block>> blocks;
   std::optional<nn::FinalNorm> final_norm;
   std::optional<nn::Head> head;
-  std::unique_ptr<nn::VisionTower> tower;  // of pictures or sounds
+  std::unique_ptr<nn::VisionTower> tower;
+  std::optional<nn::AudioTower> audio_tower;
   std::optional<nn::Projector> projector;
   nn::Scratch scratch;
 };
@@ -82,6 +82,7 @@ std::size_t Model::num_bytes() const {
   add(parts_->final_norm);
   add(parts_->head);
   add(parts_->tower);
+  add(parts_->audio_tower);
   add(parts_->projector);
   return sum;
 }
@@ -102,10 +103,13 @@ Tensor Model::embed(std::span<const std::int32_t> ids, std::span<const std::int6
 }
 
 nn::VisionTower& Model::tower() {
-  if (!parts_->tower)
-    parts_->tower = spec_->audio ? nn::load_audio_tower(*spec_->audio, *source_)
-                                 : nn::load_vision_tower(*spec_->vision, *source_);
+  if (spec_->audio) return audio_tower();
+  if (!parts_->tower) parts_->tower = nn::load_vision_tower(*spec_->vision, *source_);
   return *parts_->tower;
+}
+
+nn::AudioTower& Model::audio_tower() {
+  return loaded(parts_->audio_tower, *spec_->audio, *source_);
 }
 
 nn::PictureFeatures Model::image_features(const PictureTensors& pictures, ThreadPool& pool,
@@ -144,10 +148,25 @@ Prepared Model::prepare(std::span<const std::int32_t> ids, const PictureTensors&
 
 Prepared Model::prepare(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
                         const PictureTensors& pictures, ThreadPool& pool) {
+  FARTHING_REQUIRE(!spec_->decoder.reads_sounds() || !pictures.empty(), Code::kInvalidArgument,
+                   "the model attends to a sound, and there is none", {{"architecture", spec_->architecture}},
+                   "a model of speech cannot read texts alone: run it with --audio FILE");
   nn::PictureFeatures features{Tensor::empty(DType::kF32, {0, spec_->decoder.hidden_size}), {}};
   std::vector<Tensor> stacked;
   if (!pictures.empty()) features = image_features(pictures, pool, &stacked);
-  PicturePlaces places(*spec_, features, std::move(stacked));
+  return put_together(ids, lengths, PicturePlaces(*spec_, features, std::move(stacked)), pool);
+}
+
+Prepared Model::prepare(std::span<const std::int32_t> ids, const nn::SoundRows& sounds, ThreadPool& pool) {
+  nn::PictureFeatures features = audio_tower().finish(sounds, pool);
+  if (spec_->projector)
+    features = loaded(parts_->projector, *spec_->projector, *source_).forward(std::move(features), pool);
+  return put_together(ids, std::array{static_cast<std::int64_t>(ids.size())},
+                      PicturePlaces(*spec_, features, {}), pool);
+}
+
+Prepared Model::put_together(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
+                             PicturePlaces places, ThreadPool& pool) {
   Prepared result;
   std::vector<std::int64_t> indices;  // of a token in its sequence: learned positions, which have one axis
   for (const std::int64_t length : lengths) {
@@ -170,6 +189,7 @@ nn::Batch Prepared::batch() const {
 
 void Model::unload_inputs() {
   parts_->tower.reset();
+  parts_->audio_tower.reset();
   parts_->projector.reset();
   parts_->embedding.reset();
 }

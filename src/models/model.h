@@ -10,8 +10,8 @@
 
 #include "checkpoint/checkpoint.h"
 #include "models/family.h"
+#include "nn/audio_tower.h"
 #include "nn/block.h"
-#include "nn/vision_tower.h"
 
 namespace farthing::models {
 
@@ -46,6 +46,8 @@ class CheckpointSource : public nn::WeightSource {
 };
 
 using nn::PictureTensors;
+
+class PicturePlaces;
 
 /// Prompts as the blocks read them, one after the other.
 struct Prepared {
@@ -85,6 +87,11 @@ class Model {
   Prepared prepare(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
                    const PictureTensors& pictures, ThreadPool& pool);
   Prepared prepare(std::span<const std::int32_t> ids, const PictureTensors& pictures, ThreadPool& pool);
+  /// The same for a prompt whose sounds have passed the tower's blocks already.
+  Prepared prepare(std::span<const std::int32_t> ids, const nn::SoundRows& sounds, ThreadPool& pool);
+
+  /// The tower of sounds, loaded on first use.
+  nn::AudioTower& audio_tower();
 
   /// Forgets what only pictures need, and the embedding, until it is needed again.
   void unload_inputs();
@@ -114,6 +121,8 @@ class Model {
 
   /// The tower of pictures or sounds, loaded on first use.
   nn::VisionTower& tower();
+  Prepared put_together(std::span<const std::int32_t> ids, std::span<const std::int64_t> lengths,
+                        PicturePlaces places, ThreadPool& pool);
 
   std::shared_ptr<const nn::ModelSpec> spec_;
   std::shared_ptr<const nn::WeightSource> source_;

@@ -132,7 +132,7 @@ TEST_F(ModelFolder, BadIdsAndPicturesAreRefused) {
   Model llava = Model::open(family_folder("llava"));
   const std::vector<std::int32_t> one_placeholder = {1, 3, 5};
   EXPECT_THROW(llava.prepare(one_placeholder, picture, pool_), Error);
-  EXPECT_THROW(llava.prepare(one_placeholder, {}, pool_), Error);
+  EXPECT_THROW(llava.prepare(one_placeholder, PictureTensors{}, pool_), Error);
   EXPECT_THROW(llava.image_features({{"pixel_values", Tensor::zeros(DType::kF32, {1, 3, 48, 40})}}, pool_),
                Error);
   EXPECT_THROW(llava.image_features({}, pool_), Error);

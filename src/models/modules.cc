@@ -13,6 +13,7 @@ class LinearLister : public SpecVisitor {
                        .class_name = spec.transposed ? "Conv1D" : "Linear",
                        .role = place.role,
                        .block = place.block,
+                       .audio_block = place.audio_block,
                        .in_features = spec.in_features,
                        .out_features = spec.out_features,
                        .input_group = input_group,

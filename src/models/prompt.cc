@@ -94,6 +94,12 @@ PromptProcessor PromptProcessor::open(const std::filesystem::path& model,
   if (result.spec_->image_token_id >= 0)
     result.picture_text_ = PictureText(result.spec_, *result.tokenizer_, directory);
   result.end_of_sequence_ids_ = find_end_of_sequence(model, *result.tokenizer_);
+  if (std::filesystem::exists(directory / "generation_config.json")) {
+    const Json config = read_json(directory / "generation_config.json");
+    result.suppressed_ids_ = ids_in(config, "suppress_tokens");
+    result.suppressed_first_ids_ = ids_in(config, "begin_suppress_tokens");
+    if (!result.default_prompt().empty()) result.speech_start_ = speech_start_of(config);
+  }
   return result;
 }
 

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "image/processor.h"
 #include "models/model.h"
 #include "models/placeholder.h"
+#include "models/speech_start.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -66,9 +68,15 @@ class PromptProcessor {
 
   /// What a model that is given nothing but a sound begins with. Empty for others.
   const std::string& default_prompt() const { return spec_->default_prompt; }
+  /// The same as its generation_config.json has it, which goes before; nothing where that is silent.
+  const std::optional<SpeechStart>& speech_start() const { return speech_start_; }
 
   /// The text that stands for one picture or sound, "<image>". Empty for text models.
   const std::string& placeholder() const { return picture_text_.placeholder(); }
+
+  /// Ids that generation_config.json rules out: everywhere, and at the beginning of an answer.
+  const std::vector<std::int32_t>& suppressed_ids() const { return suppressed_ids_; }
+  const std::vector<std::int32_t>& suppressed_first_ids() const { return suppressed_first_ids_; }
 
   /// The model's end-of-sequence ids: generation_config.json, else config.json, else the tokenizer.
   const std::vector<std::int32_t>& end_of_sequence_ids() const { return end_of_sequence_ids_; }
@@ -80,7 +88,8 @@ class PromptProcessor {
   std::shared_ptr<const image::ImageProcessor> images_;
   std::shared_ptr<const audio::LogMelProcessor> sounds_;
   PictureText picture_text_;
-  std::vector<std::int32_t> end_of_sequence_ids_;
+  std::vector<std::int32_t> end_of_sequence_ids_, suppressed_ids_, suppressed_first_ids_;
+  std::optional<SpeechStart> speech_start_;
 };
 
 }  // namespace farthing::models

@@ -26,7 +26,7 @@ nn::ModelSpec declare_qwen2_audio(const Config& config) {
   model.names = composite_names("audio_tower", "multi_modal_projector");
   // What transformers 5.17 writes.
   model.names.insert(model.names.begin(), {"language_model.model.model.", "model.language_model."});
-  model.default_ignore = {"re:.*lm_head", "re:.*audio_tower.*"};
+  model.default_ignore = {"re:.*lm_head", "re:.*audio_tower.*", "re:.*multi_modal_projector.*"};
   return model;
 }
 

@@ -104,8 +104,9 @@ Scaling scaling_named(const Config& block, const std::string& name) {
 // length.
 void read_lengths(const Config& config, const Config& block, nn::RopeSpec& rope) {
   constexpr std::string_view kOriginal = "original_max_position_embeddings";
-  const std::int64_t original = config.has(kOriginal) ? config.size(kOriginal) : rope.max_position_embeddings;
-  rope.original_max_position_embeddings = block.has(kOriginal) ? block.size(kOriginal) : original;
+  // Phi 3 has it beside the block, where it goes before.
+  const std::int64_t original = block.has(kOriginal) ? block.size(kOriginal) : rope.max_position_embeddings;
+  rope.original_max_position_embeddings = config.has(kOriginal) ? config.size(kOriginal) : original;
   const bool ratio = rope.scaling == Scaling::kYarn || rope.scaling == Scaling::kLongRope;
   config.require(rope.original_max_position_embeddings >= 1, kOriginal,
                  "rope scaling needs the original length");

@@ -121,6 +121,7 @@ class Walk {
       const std::string block_path = join(path, static_cast<std::int64_t>(i));
       Place block_place = below(place, block_path, blocks[i].class_name, place.role);
       if (place.role == Role::kText) block_place.block = static_cast<std::int64_t>(i);
+      if (place.role == Role::kAudio) block_place.audio_block = static_cast<std::int64_t>(i);
       block(blocks[i], block_path, block_place);
     }
   }

@@ -13,7 +13,7 @@ namespace farthing::models {
 /// Where a module stands.
 struct Place {
   Role role = Role::kText;
-  std::int64_t block = -1;
+  std::int64_t block = -1, audio_block = -1;
   std::vector<std::pair<std::string, std::string>> parents;  // (path, class name), outermost first
 };
 

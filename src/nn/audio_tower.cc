@@ -9,43 +9,41 @@ namespace {
 
 constexpr std::int64_t kFramesSeen = 3;  // frames that a convolution sees
 
+// Rows of `kFramesSeen` neighbours, channel by channel, `step` apart; beyond the ends are zeros. `at(c, t)`
+// is the value of channel c at time t.
+template <typename At>
+Tensor unfold_frames(const At& at, std::int64_t channels, std::int64_t length, std::int64_t step,
+                     std::int64_t count) {
+  Tensor rows = Tensor::zeros(DType::kF32, {count, channels * kFramesSeen});
+  float* to = rows.mutable_data<float>();
+  for (std::int64_t row = 0; row < count; ++row)
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t k = 0; k < kFramesSeen; ++k, ++to)
+        if (const std::int64_t t = row * step + k - 1; t >= 0 && t < length) *to = at(c, t);
+  return rows;
+}
+
+}  // namespace
+
 // One sound's frames [channels, frames], cut where it ends.
-struct Sound {
+struct AudioTower::Sound {
   const float* features;
   std::int64_t states;  // of the tower that count
 };
 
-class AudioTower : public VisionTower {
- public:
-  AudioTower(const AudioSpec& spec, const WeightSource& source)
-      : spec_(spec),
-        first_(load_convolution("conv1", spec.num_mel_bins, source)),
-        second_(load_convolution("conv2", spec.hidden_size, source)),
-        positions_(read_float32(source, join(spec.path, "embed_positions.weight"),
-                                {spec.max_positions, spec.hidden_size})
-                       .clone()),
-        post_norm_(spec.post_norm, spec.path, source) {
-    for (std::size_t i = 0; i < spec.blocks.size(); ++i)
-      blocks_.emplace_back(spec.blocks[i], join(join(spec.path, "layers"), static_cast<std::int64_t>(i)),
-                           static_cast<std::int64_t>(i), source);
-    source.release(spec.path);
-  }
-
-  PictureFeatures forward(const PictureTensors& tensors, ThreadPool& pool) override;
-  std::size_t num_bytes() const override;
-
- private:
-  Linear load_convolution(const std::string& name, std::int64_t channels, const WeightSource& source) const;
-  std::vector<Sound> read_sounds(const PictureTensors& tensors, Tensor& features) const;
-  Tensor embed(const float* features, std::int64_t states, ThreadPool& pool) const;
-  PictureFeatures pooled(const Tensor& hidden, const std::vector<std::int64_t>& lengths) const;
-
-  AudioSpec spec_;
-  Linear first_, second_;
-  Tensor positions_;  // F32 [positions, H]
-  Norm post_norm_;
-  std::vector<Block> blocks_;
-};
+AudioTower::AudioTower(const AudioSpec& spec, const WeightSource& source)
+    : spec_(spec),
+      first_(load_convolution("conv1", spec.num_mel_bins, source)),
+      second_(load_convolution("conv2", spec.hidden_size, source)),
+      positions_(read_float32(source, join(spec.path, "embed_positions.weight"),
+                              {spec.max_positions, spec.hidden_size})
+                     .clone()),
+      post_norm_(spec.post_norm, spec.path, source) {
+  for (std::size_t i = 0; i < spec.blocks.size(); ++i)
+    blocks_.emplace_back(spec.blocks[i], join(join(spec.path, "layers"), static_cast<std::int64_t>(i)),
+                         static_cast<std::int64_t>(i), source);
+  source.release(spec.path);
+}
 
 Linear AudioTower::load_convolution(const std::string& name, std::int64_t channels,
                                     const WeightSource& source) const {
@@ -55,7 +53,8 @@ Linear AudioTower::load_convolution(const std::string& name, std::int64_t channe
                 read_float32(source, path + ".bias", {spec_.hidden_size}).clone());
 }
 
-std::vector<Sound> AudioTower::read_sounds(const PictureTensors& tensors, Tensor& features) const {
+std::vector<AudioTower::Sound> AudioTower::read_sounds(const PictureTensors& tensors,
+                                                       Tensor& features) const {
   const auto found = tensors.find("input_features");
   FARTHING_REQUIRE(found != tensors.end(), Code::kInvalidArgument,
                    "a tensor of the feature extractor is missing", {{"tensor", "input_features"}});
@@ -83,20 +82,6 @@ std::vector<Sound> AudioTower::read_sounds(const PictureTensors& tensors, Tensor
   return sounds;
 }
 
-// Rows of `kFramesSeen` neighbours, channel by channel, `step` apart; beyond the ends are zeros. `at(c, t)`
-// is the value of channel c at time t.
-template <typename At>
-Tensor unfold_frames(const At& at, std::int64_t channels, std::int64_t length, std::int64_t step,
-                     std::int64_t count) {
-  Tensor rows = Tensor::zeros(DType::kF32, {count, channels * kFramesSeen});
-  float* to = rows.mutable_data<float>();
-  for (std::int64_t row = 0; row < count; ++row)
-    for (std::int64_t c = 0; c < channels; ++c)
-      for (std::int64_t k = 0; k < kFramesSeen; ++k, ++to)
-        if (const std::int64_t t = row * step + k - 1; t >= 0 && t < length) *to = at(c, t);
-  return rows;
-}
-
 // The first `states` rows [states, H] behind both convolutions, with their positions.
 Tensor AudioTower::embed(const float* features, std::int64_t states, ThreadPool& pool) const {
   const std::int64_t frames = 2 * spec_.max_positions, width = spec_.hidden_size;
@@ -117,43 +102,52 @@ Tensor AudioTower::embed(const float* features, std::int64_t states, ThreadPool&
   return hidden;
 }
 
-PictureFeatures AudioTower::forward(const PictureTensors& tensors, ThreadPool& pool) {
+SoundRows AudioTower::begin(const PictureTensors& tensors, ThreadPool& pool) const {
   Tensor features;
   const std::vector<Sound> sounds = read_sounds(tensors, features);
-  std::vector<std::int64_t> lengths;
+  SoundRows result;
   std::int64_t rows = 0;
   for (const Sound& sound : sounds) {
-    lengths.push_back(sound.states);
+    result.lengths.push_back(sound.states);
     rows += sound.states;
   }
-  Tensor hidden = Tensor::empty(DType::kF32, {rows, spec_.hidden_size});
-  float* to = hidden.mutable_data<float>();
+  result.hidden = Tensor::empty(DType::kF32, {rows, spec_.hidden_size});
+  float* to = result.hidden.mutable_data<float>();
   for (const Sound& sound : sounds) {
     const Tensor own = embed(sound.features, sound.states, pool);
     to = std::copy_n(own.data<float>(), own.numel(), to);
   }
+  return result;
+}
+
+PictureFeatures AudioTower::forward(const PictureTensors& tensors, ThreadPool& pool) {
+  SoundRows rows = begin(tensors, pool);
   Scratch scratch;
-  const Batch batch = Batch::of(lengths);
+  const Batch batch = Batch::of(rows.lengths);
   for (Block& block : blocks_)
-    block.forward(hidden.mutable_data<float>(), {.pool = pool, .batch = batch, .scratch = &scratch});
-  PictureFeatures result = pooled(hidden, lengths);
+    block.forward(rows.hidden.mutable_data<float>(), {.pool = pool, .batch = batch, .scratch = &scratch});
+  return finish(rows, pool);
+}
+
+PictureFeatures AudioTower::finish(const SoundRows& rows, ThreadPool& pool) const {
+  PictureFeatures result = pooled(rows);
   post_norm_.forward(result.rows.data<float>(), result.rows.dim(0), result.rows.mutable_data<float>(), pool);
   return result;
 }
 
 // Means of `pool` neighbouring states; what is left over at the end of a sound is dropped.
-PictureFeatures AudioTower::pooled(const Tensor& hidden, const std::vector<std::int64_t>& lengths) const {
+PictureFeatures AudioTower::pooled(const SoundRows& rows) const {
   const std::int64_t width = spec_.hidden_size;
   PictureFeatures result;
   std::int64_t count = 0;
-  for (const std::int64_t length : lengths) {
+  for (const std::int64_t length : rows.lengths) {
     result.grids.push_back({.frames = 1, .rows = 1, .columns = length / spec_.pool});
     count += length / spec_.pool;
   }
   result.rows = Tensor::zeros(DType::kF32, {count, width});
   float* to = result.rows.mutable_data<float>();
-  const float* sound = hidden.data<float>();
-  for (const std::int64_t length : lengths) {
+  const float* sound = rows.hidden.data<float>();
+  for (const std::int64_t length : rows.lengths) {
     for (std::int64_t i = 0; i < length / spec_.pool; ++i, to += width) {
       for (std::int64_t k = 0; k < spec_.pool; ++k)
         for (std::int64_t c = 0; c < width; ++c) to[c] += sound[(i * spec_.pool + k) * width + c];
@@ -169,12 +163,6 @@ std::size_t AudioTower::num_bytes() const {
       first_.num_bytes() + second_.num_bytes() + positions_.num_bytes() + post_norm_.num_bytes();
   for (const Block& block : blocks_) sum += block.num_bytes();
   return sum;
-}
-
-}  // namespace
-
-std::unique_ptr<VisionTower> load_audio_tower(const AudioSpec& spec, const WeightSource& source) {
-  return std::make_unique<AudioTower>(spec, source);
 }
 
 }  // namespace farthing::nn

@@ -24,6 +24,9 @@ CrossAttention::CrossAttention(const AttentionSpec& spec, const std::string& par
 void CrossAttention::forward(const float* x, float* y, const ForwardContext& context) {
   const Batch& batch = context.batch;
   const std::int64_t rows = batch.rows(), width = query_.out_features();
+  FARTHING_REQUIRE(batch.picture_spans.size() == batch.lengths.size(), Code::kInvalidArgument,
+                   "the model attends to a sound, and there is none", {{"module", query_.path()}},
+                   "a model of speech cannot read texts alone: run it with --audio FILE");
   Linear* query = &query_;
   context.observe({&query, 1}, x, rows);
   float* queries = context.scratch->floats(Scratch::kQuery, rows * width);

@@ -106,11 +106,12 @@ double search_flops(const QuantizePlan& plan, const BlockPlan& block, double tok
 double quantize_flops(const QuantizePlan& plan, double tokens) {
   constexpr double kRoundingFlops = 200;  // per weight: range, scale, code, and the error that is reported
   double flops = 0;
-  std::map<std::int64_t, double> block_weights;
+  std::map<std::pair<bool, std::int64_t>, double> block_weights;  // of the tower of sounds or the decoder
   if (plan.needs_calibration) {
     for (const models::ModuleInfo& module : models::linears_of(*plan.spec)) {
-      if (module.block >= 0) {
-        block_weights[module.block] +=
+      const bool is_audio = module.audio_block >= 0;
+      if (is_audio || module.block >= 0) {
+        block_weights[{is_audio, is_audio ? module.audio_block : module.block}] +=
             static_cast<double>(module.in_features) * static_cast<double>(module.out_features);
       }
     }
@@ -118,9 +119,9 @@ double quantize_flops(const QuantizePlan& plan, double tokens) {
   for (const BlockPlan& block : plan.blocks) {
     double passes = plan.follows_quantized() ? static_cast<double>(block.steps.size() + 1) : 0.0;
     if (!block.folds.empty()) passes += 1;
-    if (plan.pairs_inputs()) passes += static_cast<double>(block.steps.size() + 1);
-    flops +=
-        2 * block_weights[block.index] * tokens * passes + search_flops(plan, block, tokens, kRoundingFlops);
+    if (plan.pairs_inputs() && !block.is_audio) passes += static_cast<double>(block.steps.size() + 1);
+    flops += 2 * block_weights[{block.is_audio, block.index}] * tokens * passes +
+             search_flops(plan, block, tokens, kRoundingFlops);
     std::map<std::string, double> groups;
     for (const Step& step : block.steps) {
       for (const std::size_t index : step.linears) {

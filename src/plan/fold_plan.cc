@@ -29,7 +29,7 @@ class FoldPlanner {
       if (linear.part) cut_.insert(linear.part->whole.substr(0, linear.part->whole.rfind('.')));
     }
     for (BlockPlan& block : plan.blocks)
-      if (block.index >= 0) blocks_.emplace(block.path + ".", &block);
+      if (block.index >= 0 && !block.is_audio) blocks_.emplace(block.path + ".", &block);
     pairs_ = models::folding_pairs_of(*plan.spec);
   }
 

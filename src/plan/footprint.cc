@@ -136,6 +136,11 @@ Footprint predict_footprint(const QuantizePlan& plan, std::span<const std::int64
   const std::int64_t tokens = std::accumulate(token_counts.begin(), token_counts.end(), std::int64_t{0});
   footprint.hidden_bytes = streams(plan) * static_cast<std::uint64_t>(tokens) *
                            static_cast<std::uint64_t>(plan.spec->decoder.hidden_size) * 4;
+  if (plan.spec->audio) {  // rows in the tower while that is calibrated, then states that the decoder reads
+    const nn::AudioSpec& audio = *plan.spec->audio;
+    footprint.hidden_bytes +=
+        token_counts.size() * static_cast<std::uint64_t>(audio.max_positions * audio.hidden_size) * 4;
+  }
   const std::int64_t rows = rows_together(token_counts);
   footprint.activation_bytes = activation_bytes(*plan.spec, rows);
   const std::uint64_t models = plan.pairs_inputs() ? 2 : 1;  // whose block is resident

@@ -67,8 +67,8 @@ const Modifier& only_modifier(const Recipe& recipe) {
     groups += modifier.groups.size();
     if (!modifier.groups.empty()) found = &modifier;
   }
-  FARTHING_REQUIRE(groups == 1, Code::kUnsupported, "the recipe has several schemes already",
-                   {{"recipe", recipe.origin}, {"groups", groups}},
+  FARTHING_REQUIRE(found != nullptr && groups == 1, Code::kUnsupported,
+                   "the recipe has several schemes already", {{"recipe", recipe.origin}, {"groups", groups}},
                    "give one scheme, and let the target choose the others");
   return *found;
 }

@@ -163,8 +163,9 @@ class Planner {
       const nn::AttentionSpec& attention = decoder.blocks[static_cast<std::size_t>(i)].attention;
       if (attention.cross) continue;  // keys of pictures are no cache that grows
       const std::string path = nn::join(nn::join(decoder.path, decoder.layers), i);
-      auto block = std::find_if(plan_.blocks.begin(), plan_.blocks.end(),
-                                [&](const BlockPlan& known) { return known.index < 0 || known.index >= i; });
+      auto block = std::find_if(plan_.blocks.begin(), plan_.blocks.end(), [&](const BlockPlan& known) {
+        return !known.is_audio && (known.index < 0 || known.index >= i);
+      });
       if (block == plan_.blocks.end() || block->index != i)
         block = plan_.blocks.insert(block, {.index = i, .path = path});
       block->attention = nn::join(path, attention.name);
@@ -219,8 +220,7 @@ class Planner {
                      "start from the original 16-bit checkpoint");
     linear.dtype = tensor.dtype == DType::kF64 ? DType::kF32 : tensor.dtype;
 
-    if (linear.has_static_input() &&
-        (!plan_.spec || (module.block < 0 && module.role != models::Role::kHead))) {
+    if (linear.has_static_input() && !can_be_calibrated(module)) {
       plan_.deviations.push_back(
           {module.path, plan_.spec ? "outside the decoder, so its inputs cannot be calibrated: left as it is"
                                    : "unknown family, so its inputs cannot be calibrated: left as it is"});
@@ -230,8 +230,7 @@ class Planner {
     const bool fits = fit_group_size(linear.scheme, module.in_features, what);
     if (!what.empty()) plan_.deviations.push_back({module.path, what});
     if (!fits) return false;
-    if (linear.method == Method::kGptq &&
-        (!plan_.spec || (module.block < 0 && module.role != models::Role::kHead))) {
+    if (linear.method == Method::kGptq && !can_be_calibrated(module)) {
       linear.method = Method::kRtn;
       plan_.deviations.push_back(
           {module.path, plan_.spec ? "outside the decoder, so it sees no calibration here: rounded to nearest"
@@ -245,6 +244,11 @@ class Planner {
         plan_.needs_calibration || linear.method == Method::kGptq || linear.has_static_input();
     plan_.linears.push_back(std::move(linear));
     return true;
+  }
+
+  // Blocks of the decoder and of the tower of sounds, and the head.
+  bool can_be_calibrated(const models::ModuleInfo& module) const {
+    return plan_.spec && (module.block >= 0 || module.audio_block >= 0 || module.role == models::Role::kHead);
   }
 
   // Another version of the format where the schemes need it; then every linear must fit.
@@ -300,21 +304,29 @@ class Planner {
   }
 
   void lay_out_steps() {
-    std::map<std::int64_t, std::size_t> block_of_index;
+    std::map<std::string, std::size_t> block_of_path;
     std::map<std::pair<std::size_t, std::string>, std::size_t> step_of_key;
     std::vector<Target> targets = sequential_targets();
     std::set<std::string> used;
-    // Blocks in order first, whatever lies outside (head, vision) after them.
+    // Blocks in order first, those of the tower before the decoder's; whatever lies outside (head, vision)
+    // after them.
     std::vector<std::size_t> order(plan_.linears.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return static_cast<std::uint64_t>(plan_.linears[a].module.block) <
-             static_cast<std::uint64_t>(plan_.linears[b].module.block);
-    });
+    const auto place = [&](std::size_t i) {
+      const models::ModuleInfo& module = plan_.linears[i].module;
+      return std::pair(static_cast<std::uint64_t>(module.audio_block),
+                       static_cast<std::uint64_t>(module.block));
+    };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return place(a) < place(b); });
     for (const std::size_t i : order) {
       const models::ModuleInfo& module = plan_.linears[i].module;
-      const auto [entry, is_new] = block_of_index.try_emplace(module.block, plan_.blocks.size());
-      if (is_new) plan_.blocks.push_back({.index = module.block, .path = block_path(module)});
+      const bool is_audio = module.audio_block >= 0;
+      const std::string path = block_path(module);
+      const auto [entry, is_new] = block_of_path.try_emplace(path, plan_.blocks.size());
+      if (is_new)
+        plan_.blocks.push_back(
+            {.index = is_audio ? module.audio_block : module.block, .is_audio = is_audio, .path = path});
       BlockPlan& block = plan_.blocks[entry->second];
       const std::string key = step_key(module, targets, used);
       const auto [step, first] = step_of_key.try_emplace({entry->second, key}, block.steps.size());
@@ -339,7 +351,7 @@ class Planner {
   std::string sequential_hint() const {
     std::set<std::string> classes = {"Linear"};
     for (const models::ModuleInfo& module : modules_) {
-      if (module.block < 0) continue;
+      if (module.block < 0 && module.audio_block < 0) continue;
       for (const auto& [path, class_name] : module.parents) classes.insert(class_name);
     }
     return fmt::format("this model has {}", fmt::join(classes, ", "));
@@ -366,6 +378,8 @@ class Planner {
   }
 
   std::string block_path(const models::ModuleInfo& module) const {
+    if (module.audio_block >= 0)
+      return fmt::format("{}.layers.{}", plan_.spec->audio->path, module.audio_block);
     if (module.block < 0) return "outside";
     if (!plan_.spec) return fmt::format("block {}", module.block);
     return fmt::format("{}.{}.{}", plan_.spec->decoder.path, plan_.spec->decoder.layers, module.block);
@@ -474,6 +488,10 @@ class Planner {
 };
 
 }  // namespace
+
+bool QuantizePlan::quantizes_sounds() const {
+  return std::any_of(blocks.begin(), blocks.end(), [](const BlockPlan& block) { return block.is_audio; });
+}
 
 bool QuantizePlan::follows_quantized() const {
   return quantization.kv_cache_scheme || std::any_of(linears.begin(), linears.end(), [](const auto& linear) {

@@ -57,9 +57,11 @@ struct RewrittenTensor {
   bool transposed = false;  // stored [in, out]
 };
 
-/// A decoder block (or, with index -1, what lies outside of all blocks) and the steps inside it.
+/// A block of the decoder or of the tower of sounds (or, with index -1, what lies outside of all of them) and
+/// the steps inside it.
 struct BlockPlan {
   std::int64_t index = -1;
+  bool is_audio = false;  // of the tower of sounds
   std::string path;
   std::vector<FoldPlan> folds;  // before the steps
   std::vector<RewrittenTensor> rewritten;
@@ -106,6 +108,9 @@ struct QuantizePlan {
   std::uint64_t bytes_out = 0;              // tensor bytes of the result
   double bits_per_weight = 0;               // of the quantized linears, scales included
   std::int64_t quantized_parameters = 0;
+
+  /// Whether blocks of the tower of sounds change.
+  bool quantizes_sounds() const;
 
   /// Whether calibration must also see the inputs of quantized blocks, beside those of the original model
   /// that folding looks at.

@@ -12,18 +12,65 @@ CalibratedModel::CalibratedModel(const nn::ModelSpec& spec,
     : source_(std::make_shared<models::FoldedSource>(
           std::make_shared<models::CheckpointSource>(std::move(source), spec), pool)),
       model_(spec, source_),
+      calibration_(calibration),
       pool_(pool),
+      reporter_(reporter),
       cancel_(cancel),
       streams_(streams),
       num_samples_(static_cast<std::int64_t>(calibration.samples.size())) {
   FARTHING_CHECK(!streams.paired || (streams.quantized && streams.original), "a pair has two rows");
   if (streams.paired) original_.emplace(spec, source_);
-  embed(calibration, reporter);
+  if (streams_.sounds && streams_.quantized)
+    enter_tower();
+  else
+    embed({});
 }
 
 CalibratedModel::~CalibratedModel() = default;
 
-void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Reporter& reporter) {
+// Samples without a sound pass the tower by.
+void CalibratedModel::enter_tower() {
+  in_tower_ = true;
+  for (const calibrate::Sample& sample : calibration_.samples) {
+    cancel_.check();
+    sound_lengths_.emplace_back();
+    if (sample.prompt.pictures.empty()) continue;
+    nn::SoundRows sounds = model_.audio_tower().begin(sample.prompt.pictures, pool_);
+    rows_.push_back(
+        {.batch = nn::Batch::of(sounds.lengths), .hidden = std::move(sounds.hidden), .original = {}});
+    sound_lengths_.back() = std::move(sounds.lengths);
+  }
+  FARTHING_REQUIRE(!rows_.empty(), Code::kInvalidArgument,
+                   "no calibration sample has a sound, on which the tower of sounds is calibrated",
+                   {{"tower", model_.spec().audio->path}, {"samples", num_samples_}},
+                   "give records an \"audio\", or leave the tower alone with --ignore");
+}
+
+void CalibratedModel::leave_tower() {
+  advance_in_tower_to(model_.audio_tower().blocks().size());
+  std::vector<nn::SoundRows> sounds;
+  auto rows = rows_.begin();
+  for (std::vector<std::int64_t>& lengths : sound_lengths_) {
+    Tensor hidden = lengths.empty() ? Tensor() : std::move((rows++)->hidden);
+    sounds.push_back({std::move(hidden), std::move(lengths)});
+  }
+  rows_.clear();
+  in_tower_ = false;
+  at_ = 0;
+  embed(std::move(sounds));
+}
+
+void CalibratedModel::advance_in_tower_to(std::size_t block) {
+  for (; static_cast<std::size_t>(at_) < block; ++at_) {
+    for (Rows& rows : rows_) {
+      cancel_.check();
+      model_.audio_tower().blocks()[static_cast<std::size_t>(at_)].forward(
+          rows.hidden.mutable_data<float>(), {.pool = pool_, .batch = rows.batch});
+    }
+  }
+}
+
+void CalibratedModel::embed(std::vector<nn::SoundRows> sounds) {
   std::vector<Tensor> parts;
   nn::Batch batch;
   const auto flush = [&] {
@@ -37,19 +84,22 @@ void CalibratedModel::embed(const calibrate::CalibrationSet& calibration, Report
     rows_.push_back(std::move(rows));
     parts.clear();
   };
-  for (std::size_t i = 0; i < calibration.samples.size(); ++i) {
+  for (std::size_t i = 0; i < calibration_.samples.size(); ++i) {
     cancel_.check();
-    const models::Prompt& prompt = calibration.samples[i].prompt;
+    const models::Prompt& prompt = calibration_.samples[i].prompt;
     const auto length = static_cast<std::int64_t>(prompt.ids.size());
     if (batch.rows() + length > plan::kRowsAtOnce) flush();
-    models::Prepared prepared = model_.prepare(prompt.ids, prompt.pictures, pool_);
+    const bool passed_tower = !sounds.empty() && !sounds[i].lengths.empty();
+    models::Prepared prepared = passed_tower ? model_.prepare(prompt.ids, sounds[i], pool_)
+                                             : model_.prepare(prompt.ids, prompt.pictures, pool_);
+    if (passed_tower) sounds[i] = {};
     parts.push_back(std::move(prepared.hidden));
     batch.add(prepared.sequences.front());
-    reporter.progress({.stage = "embed",
-                       .fraction = 0,
-                       .done = static_cast<std::int64_t>(i + 1),
-                       .total = num_samples_,
-                       .detail = calibration.samples[i].origin});
+    reporter_.progress({.stage = "embed",
+                        .fraction = 0,
+                        .done = static_cast<std::int64_t>(i + 1),
+                        .total = num_samples_,
+                        .detail = calibration_.samples[i].origin});
   }
   flush();
   model_.unload_inputs();
@@ -73,6 +123,14 @@ void CalibratedModel::advance_to(std::int64_t block) {
 }
 
 void CalibratedModel::enter(const plan::BlockPlan& block) {
+  entered_audio_ = block.is_audio && in_tower_;
+  if (entered_audio_) {
+    advance_in_tower_to(static_cast<std::size_t>(block.index));
+    entered_ = block.index;
+    return;
+  }
+  if (block.is_audio) return;  // nobody reads what comes out
+  if (in_tower_) leave_tower();
   const std::int64_t num_blocks = static_cast<std::int64_t>(model_.spec().decoder.blocks.size());
   advance_to(block.index < 0 ? num_blocks : block.index);
   entered_ = block.index;
@@ -109,18 +167,18 @@ void CalibratedModel::observe(models::Model& model, const nn::Batch& batch, Tens
       listener->inputs({&head, 1}, read.data<float>(), read.dim(0), read.dim(1));
     return;
   }
-  model.block(entered_).forward(hidden.mutable_data<float>(),
-                                {.pool = pool_,
-                                 .batch = batch,
-                                 .observer = &inputs,
-                                 .cache_observer = &caches,
-                                 .routing_observer = &routing,
-                                 .calibrates_all_experts = experts == ExpertInputs::kAll});
+  block_of(model).forward(hidden.mutable_data<float>(),
+                          {.pool = pool_,
+                           .batch = batch,
+                           .observer = &inputs,
+                           .cache_observer = &caches,
+                           .routing_observer = &routing,
+                           .calibrates_all_experts = experts == ExpertInputs::kAll});
 }
 
 void CalibratedModel::run_original(std::span<calibrate::Listener* const> listeners, ExpertInputs experts) {
   FARTHING_CHECK(streams_.original && !original_moved_);
-  if (entered_ < 0) return;
+  if (entered_ < 0 || entered_audio_) return;
   for (Rows& rows : rows_) {
     if (streams_.paired && !listeners.empty()) rows.entering = rows.original.clone();
     observe(model_, rows.batch, rows.original, listeners, experts);
@@ -143,7 +201,7 @@ void CalibratedModel::run_samples(std::span<calibrate::Listener* const> listener
 void CalibratedModel::set_weight(const std::string& path, const QuantizedMatrix& weight,
                                  const std::optional<scheme::ActivationQuantization>& input) {
   if (entered_ < 0 || !streams_.quantized) return;  // nobody reads what comes out
-  for (nn::Linear* linear : model_.block(entered_).linears()) {
+  for (nn::Linear* linear : block().linears()) {
     if (linear->path() != path) continue;
     linear->set_weight(weight);
     linear->set_input_quantization(input);
@@ -166,6 +224,12 @@ void CalibratedModel::reload() {
 
 void CalibratedModel::leave(bool is_last) {
   if (entered_ < 0) return;
+  if (entered_audio_) {
+    if (!is_last) advance_in_tower_to(entered_index() + 1);
+    entered_audio_ = false;
+    entered_ = -1;
+    return;
+  }
   if (is_last) {
     model_.unload_block(entered_);
     if (original_) original_->unload_block(entered_);

@@ -22,12 +22,14 @@ struct Streams {
   bool quantized = true;
   bool original = false;
   bool paired = false;  // both, batch by batch: the original block stays beside the quantized one
+  bool sounds = false;  // through the tower of sounds, block by block, before the decoder
 };
 
 class CalibratedModel {
  public:
-  /// Embeds every sample (each picture is encoded once). Throws kInvalidArgument when pictures and
-  /// placeholders differ in number.
+  /// Embeds every sample (each picture is encoded once), or lets its sound enter the tower. Throws
+  /// kInvalidArgument when pictures and placeholders differ in number. `calibration` is read again where
+  /// sounds come out of the tower.
   CalibratedModel(const nn::ModelSpec& spec, std::shared_ptr<const checkpoint::Checkpoint> source,
                   const calibrate::CalibrationSet& calibration, Streams streams, ThreadPool& pool,
                   Reporter& reporter, const CancelToken& cancel);
@@ -60,8 +62,11 @@ class CalibratedModel {
 
   bool has_original() const { return streams_.original; }
 
+  /// Whether the entered block hears pairs; rows in the tower of sounds have no partner.
+  bool pairs_inputs() const { return streams_.paired && !entered_audio_; }
+
   /// The entered block, and the batches in which samples run through it.
-  nn::Block& block() { return model_.block(entered_); }
+  nn::Block& block() { return block_of(model_); }
   std::size_t num_batches() const { return rows_.size(); }
   const nn::Batch& batch(std::size_t index) const { return rows_[index].batch; }
   std::int64_t num_samples() const { return num_samples_; }
@@ -78,8 +83,16 @@ class CalibratedModel {
     Tensor entering;  // the original rows before the entered block, where pairs are wanted and they moved on
   };
 
-  void embed(const calibrate::CalibrationSet& calibration, Reporter& reporter);
+  void enter_tower();
+  void leave_tower();
+  /// `sounds`: the samples' rows behind the tower, where it was calibrated.
+  void embed(std::vector<nn::SoundRows> sounds);
   void advance_to(std::int64_t block);
+  void advance_in_tower_to(std::size_t block);
+  nn::Block& block_of(models::Model& model) const {
+    return entered_audio_ ? model.audio_tower().blocks()[entered_index()] : model.block(entered_);
+  }
+  std::size_t entered_index() const { return static_cast<std::size_t>(entered_); }
 
   void observe(models::Model& model, const nn::Batch& batch, Tensor hidden,
                std::span<calibrate::Listener* const> listeners, ExpertInputs experts);
@@ -87,14 +100,19 @@ class CalibratedModel {
   std::shared_ptr<models::FoldedSource> source_;
   models::Model model_;
   std::optional<models::Model> original_;  // of paired streams: its blocks keep the weights of the source
+  const calibrate::CalibrationSet& calibration_;
   ThreadPool& pool_;
+  Reporter& reporter_;
   const CancelToken& cancel_;
   Streams streams_;
   std::int64_t num_samples_;
   std::vector<Rows> rows_;
-  std::int64_t at_ = 0;          // the next block that the rows will enter
-  std::int64_t entered_ = -1;    // the resident block, -1 outside
-  bool original_moved_ = false;  // the original rows have passed the entered block
+  std::vector<std::vector<std::int64_t>> sound_lengths_;  // of the samples in the tower
+  bool in_tower_ = false;                                 // the rows are those of sounds in their tower
+  bool entered_audio_ = false;                            // the entered block is one of the tower
+  std::int64_t at_ = 0;                                   // the next block that the rows will enter
+  std::int64_t entered_ = -1;                             // the resident block, -1 outside
+  bool original_moved_ = false;                           // the original rows have passed the entered block
 };
 
 }  // namespace farthing::quantize

@@ -149,7 +149,10 @@ class Run {
 
   Streams streams() const {
     const bool paired = plan_.pairs_inputs();
-    return {.quantized = plan_.follows_quantized(), .original = plan_.folds() || paired, .paired = paired};
+    return {.quantized = plan_.follows_quantized(),
+            .original = plan_.folds() || paired,
+            .paired = paired,
+            .sounds = plan_.quantizes_sounds()};
   }
 
   // Blocks that an earlier run finished: their tensors are in the staged files already.
@@ -190,7 +193,7 @@ class Run {
       for (const Json& fold : facts->at("folds")) folds_.push_back(plan::FoldResult::from_json(fold));
       if (model_) {
         model_->enter(block);
-        if (model_->has_original()) model_->run_original({});
+        if (model_->has_original() && !block.is_audio) model_->run_original({});
         restore(block);
         model_->leave(is_last);
       }
@@ -224,7 +227,7 @@ class Run {
   // Experts' tokens are counted once: here, unless samples run through quantized blocks too.
   std::vector<plan::FoldResult> fold_block(const plan::BlockPlan& block,
                                            calibrate::RoutingCollector& routing) {
-    if (!model_ || !plan_.folds() || block.index < 0) return {};
+    if (!model_ || !plan_.folds() || block.index < 0 || block.is_audio) return {};
     std::vector<plan::FoldResult> folds;
     BlockFolder folder(plan_, *model_, pool_);
     for (FoldedScale& folded :
@@ -280,7 +283,7 @@ class Run {
       const plan::LinearPlan& linear = plan_.linears[index];
       if (linear.method == plan::Method::kGptq) calibrated.insert(linear.module.path);
       has_static_input = has_static_input || linear.has_static_input();
-      paired = paired || linear.pairs_inputs();
+      paired = paired || (linear.pairs_inputs() && model_->pairs_inputs());
     }
     calibrate::OriginalInputs original(calibrated);
     std::unique_ptr<calibrate::HessianCollector> hessians;

@@ -85,16 +85,13 @@ TEST(GgmlVocabulary, BytesBecomeTokenizerJson) {
 }
 
 TEST(GgmlVocabulary, PiecesBecomeATokenizerModel) {
-  const GgmlVocabulary vocabulary = {
-      .model = "llama",
-      .tokens = {"<unk>", "<s>", "</s>", "<0x0A>", "\xE2\x96\x81", "a", "b", "ab",
-                 "\xE2\x96\x81"
-                 "ab",
-                 "<turn>"},
-      .scores = {0, 0, 0, 0, -1, -2, -3, -4, -5, 0},
-      .types = {2, 3, 3, 6, 1, 1, 1, 1, 1, 4},
-      .roles = {{"unk_token", 0}, {"bos_token", 1}, {"eos_token", 2}},
-      .add_space_prefix = false};
+  const GgmlVocabulary vocabulary = {.model = "llama",
+                                     .tokens = {"<unk>", "<s>", "</s>", "<0x0A>", "\xE2\x96\x81", "a", "b",
+                                                "ab", std::string("\xE2\x96\x81") + "ab", "<turn>"},
+                                     .scores = {0, 0, 0, 0, -1, -2, -3, -4, -5, 0},
+                                     .types = {2, 3, 3, 6, 1, 1, 1, 1, 1, 4},
+                                     .roles = {{"unk_token", 0}, {"bos_token", 1}, {"eos_token", 2}},
+                                     .add_space_prefix = false};
   const FilesOf files(vocabulary);
   EXPECT_TRUE(fs::exists(files.folder() / "tokenizer.model"));
   const Tokenizer direct = make_tokenizer(vocabulary), reopened = Tokenizer::open(files.folder());

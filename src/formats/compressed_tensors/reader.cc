@@ -293,7 +293,11 @@ std::vector<std::string> Reader::tensors_of(std::string_view module) const {
 scheme::Scheme Reader::scheme_of(std::string_view module) const {
   scheme::ModuleNames names{.names = {std::string(module)}, .class_name = "Linear"};
   if (other_spelling_) names.names.push_back(other_spelling_(module));
-  const std::optional<std::size_t> found = targets_.find(names);
+  std::optional<std::size_t> found = targets_.find(names);
+  if (!found) {  // GPT-2's
+    names.class_name = "Conv1D";
+    found = targets_.find(names);
+  }
   FARTHING_REQUIRE(found || config_.groups.size() == 1, Code::kCorruptData,
                    "no config group is meant for a quantized module",
                    {{"file", (checkpoint_.directory() / "config.json").string()}, {"module", module}},
