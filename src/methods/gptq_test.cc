@@ -314,6 +314,16 @@ TEST(Gptq, ContradictingOptionsAreRefused) {
   EXPECT_THROW(gptq_prepare(hessian, args_of("{}"), options, pool), Error);
 }
 
+// The symmetric matrix of which the file has the rows from the diagonal on.
+Tensor symmetric(const Tensor& upper, std::int64_t size) {
+  Tensor full = Tensor::empty(DType::kF32, {size, size});
+  const float* from = upper.data<float>();
+  float* to = full.mutable_data<float>();
+  for (std::int64_t i = 0; i < size; ++i)
+    for (std::int64_t j = i; j < size; ++j) to[i * size + j] = to[j * size + i] = *from++;
+  return full;
+}
+
 // Codes and scales of llm-compressor's own run, from the Hessian it had.
 TEST(Gptq, ReproducesLlmCompressor) {
   const fs::path root = fs::path(FARTHING_SOURCE_DIR) / "tests/data/quantized";
@@ -324,7 +334,8 @@ TEST(Gptq, ReproducesLlmCompressor) {
   ThreadPool pool(2);
   QuantizationArgs args = *scheme::preset("W4A16").weights;
   args.actorder = ActivationOrder::kWeight;
-  const GptqFactor factor = gptq_prepare(trace.read(module + ".hessian"), args, {}, pool);
+  const GptqFactor factor =
+      gptq_prepare(symmetric(trace.read(module + ".hessian_upper"), 256), args, {}, pool);
   EXPECT_EQ(factor.status, GptqStatus::kOk);
   const Tensor order = trace.read(module + ".argsort_diagonal_descending");
   EXPECT_TRUE(std::ranges::equal(factor.order, order.span<std::int32_t>()));
