@@ -1,6 +1,7 @@
 // A table over the registry: a small model of every family is quantized by rounding, by GPTQ and by AWQ,
 // asked something, and scored against the original, with pictures and sounds where the family takes them. A
 // family without a row here fails.
+#include <algorithm>
 #include <fstream>
 
 #include "tests/program/program.h"
@@ -21,35 +22,35 @@ std::vector<std::string> all_families() {
   return names;
 }
 
+// calibration.jsonl: prompts about a picture or a sound where the family takes them, else texts.
+void write_prompts(const TemporaryFolder& folder, const nn::ModelSpec& spec) {
+  if (spec.vision) write_bmp(folder / "picture.bmp", 30, 20);
+  if (spec.audio) write_wav(folder / "sound.wav", spec);
+  std::ofstream file(folder / "calibration.jsonl");
+  for (unsigned i = 0; i < 6; ++i) {
+    Json row = {{"text", letters(12, i)}};
+    if (spec.audio) row["audio"] = "sound.wav";
+    if (spec.vision) {
+      row = {{"messages",
+              {{{"role", "user"},
+                {"content", {{{"type", "image"}}, {{"type", "text"}, {"text", letters(12, i)}}}}}}},
+             {"images", {"picture.bmp"}}};
+    }
+    file << row.dump() << "\n";
+  }
+}
+
 class EveryFamily : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     spec_ = write_small_model(model(), small_config(GetParam()));
     std::ofstream(text()) << letters(400, 5);
-    if (spec_.vision) write_bmp(folder_ / "picture.bmp", 30, 20);
-    if (spec_.audio) write_wav(folder_ / "sound.wav", spec_);
-    write_calibration();
+    write_prompts(folder_, spec_);
   }
 
   std::string model() const { return folder_ / "model"; }
   std::string text() const { return folder_ / "text.txt"; }
   std::string calibration() const { return folder_ / "calibration.jsonl"; }
-
-  // Prompts about a picture or a sound where there are any, else texts.
-  void write_calibration() const {
-    std::ofstream file(calibration());
-    for (unsigned i = 0; i < 6; ++i) {
-      Json row = {{"text", letters(12, i)}};
-      if (spec_.audio) row["audio"] = "sound.wav";
-      if (spec_.vision) {
-        row = {{"messages",
-                {{{"role", "user"},
-                  {"content", {{{"type", "image"}}, {{"type", "text"}, {"text", letters(12, i)}}}}}}},
-               {"images", {"picture.bmp"}}};
-      }
-      file << row.dump() << "\n";
-    }
-  }
 
   Json quantize(const std::string& method, std::vector<std::string> more = {}) const {
     std::vector<std::string> arguments = {"quantize",      model(),       "-o",
@@ -118,6 +119,65 @@ TEST_P(EveryFamily, FoldedItAnswers) {
 
 INSTANTIATE_TEST_SUITE_P(Registry, EveryFamily, testing::ValuesIn(all_families()),
                          [](const auto& info) { return info.param; });
+
+// Every recipe of recipes/ runs on the family that its name begins with.
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(source_path("recipes")))
+    names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Pixtral is a LLaVA whose tower takes pictures of any size, as Mistral 3's does.
+Json recipe_config(const std::string& family) {
+  if (family != "pixtral") return small_config(family);
+  Json config = small_config("llava");
+  const Json mistral = small_config("mistral3");
+  for (const char* part : {"vision_config", "text_config"}) config[part] = mistral[part];
+  config["vision_feature_layer"] = -1;
+  config["vision_feature_select_strategy"] = "full";
+  return config;
+}
+
+class EveryRecipe : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryRecipe, RunsOnItsFamily) {
+  const std::string& name = GetParam();
+  const TemporaryFolder folder;
+  const nn::ModelSpec spec =
+      write_small_model(folder / "model", recipe_config(name.substr(0, name.find('-'))));
+  write_prompts(folder, spec);
+  std::vector<std::string> arguments = {"quantize",
+                                        folder / "model",
+                                        "-o",
+                                        folder / "out",
+                                        "--recipe",
+                                        source_path("recipes/" + name + ".yaml"),
+                                        "--calibration",
+                                        folder / "calibration.jsonl",
+                                        "--samples",
+                                        "6",
+                                        "--json"};
+  if (name.find("w4a16") != std::string::npos)
+    arguments.insert(arguments.end(), {"--group-size", "-1"});  // the model has few columns
+  const Outcome done = run(arguments);
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  const Json facts = parse_json(done.out, "stdout");
+  EXPECT_FALSE(facts["layers"].empty());
+  for (const Json& layer : facts["layers"]) {
+    const std::string path = layer["name"];
+    for (const char* kept : {"vision", "visual", "projector", "audio_tower", "encoder.layers"})
+      EXPECT_EQ(path.find(kept), std::string::npos) << path;
+  }
+  EXPECT_EQ(run({"verify", folder / "out"}).exit_code, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, EveryRecipe, testing::ValuesIn(recipe_names()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
 
 // The tower of sounds is quantized like everything else where nobody says to leave it alone.
 class SoundFamily : public EveryFamily {};

@@ -135,7 +135,6 @@ void write_picture_processor(const fs::path& folder, const Json& config, const n
       {"llava", "CLIP"},
       {"llava_next", "LlavaNext"},
       {"llava_onevision", "LlavaOnevision"},
-      {"mistral3", "Pixtral"},
       {"mllama", "Mllama"},
       {"paligemma", "Siglip"},
       {"qwen2_5_vl", "Qwen2VL"},
@@ -149,7 +148,8 @@ void write_picture_processor(const fs::path& folder, const Json& config, const n
   const nn::VisionSpec& vision = *spec.vision;
   const std::int64_t edge = vision.image_size, patch = vision.patch_size;
   const Json square = {{"height", edge}, {"width", edge}};
-  const std::string type = kTypes.at(spec.family);
+  const bool any_size = config.value("vision_config", Json::object()).value("model_type", "") == "pixtral";
+  const std::string type = any_size ? "Pixtral" : kTypes.at(spec.family);
   Json settings = {{"image_processor_type", type + "ImageProcessor"},
                    {"size", square},
                    {"crop_size", square},
