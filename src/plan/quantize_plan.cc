@@ -467,7 +467,7 @@ class Planner {
       scheme::Scheme plain = linear.scheme;
       plain.weights->actorder = scheme::ActivationOrder::kNone;
       schemes.insert(scheme::describe(plain));
-      methods.insert(std::string(method_name(linear.method)));
+      methods.insert(linear.pairs_inputs() ? "gptaq" : std::string(method_name(linear.method)));
     }
     plan_.scheme_name = schemes.empty() ? "KV cache" : schemes.size() == 1 ? *schemes.begin() : "mixed";
     plan_.method = methods.empty() ? "calibration" : methods.size() == 1 ? *methods.begin() : "mixed";
