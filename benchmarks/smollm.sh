@@ -45,6 +45,7 @@ quantize "RTN W4A16 g64 asymmetric" 1 --method rtn --group-size 64 --asymmetric
 quantize "GPTQ W4A16 g64, 128 samples" 128 --method gptq --group-size 64
 quantize "AWQ W4A16 g64 asymmetric, 8 samples" 8 --method awq --group-size 64 --asymmetric
 quantize "AWQ, GPTAQ, refined: W4A16 g64 asymmetric, 8 samples" 8 --method awq+gptaq --refine 4 --group-size 64 --asymmetric
+quantize "RTN W3A16 g64" 1 --method rtn --bits 3 --group-size 64
 quantize "GPTQ W3A16 g64, 32 samples" 32 --method gptq --bits 3 --group-size 64
 quantize "mixed W4A16 and W8A16 g64, 4.5 bits" 128 --group-size 64 --target-bits 4.5
 quantize "mixed W4A16 and W8A16 g64, 5 bits" 128 --group-size 64 --target-bits 5

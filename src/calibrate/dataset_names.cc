@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -46,6 +47,24 @@ bool is_repository(const std::string& name) {
                       [&](const char* ending) { return name.ends_with(ending); });
 }
 
+fs::path snapshots_folder(std::string repository) {
+  for (std::size_t at = repository.find('/'); at != std::string::npos; at = repository.find('/'))
+    repository.replace(at, 1, "--");
+  return cache_folder() / ("datasets--" + repository) / "snapshots";
+}
+
+// Old downloads have names without an owner: "wikitext".
+std::vector<fs::path> snapshots_of(const std::string& repository) {
+  std::vector<fs::path> found;
+  for (const std::string& name : {repository, repository.substr(repository.find('/') + 1)}) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(snapshots_folder(name), ignored))
+      found.push_back(entry.path());
+    if (!found.empty()) break;
+  }
+  return found;
+}
+
 }  // namespace
 
 fs::path find_dataset(const std::string& name) {
@@ -61,31 +80,30 @@ fs::path find_dataset(const std::string& name) {
       "no such calibration file, folder or data set", {{"calibration", name}},
       fmt::format("give a path, text:\"a sentence\", builtin, or one of {}", fmt::join(names, ", ")));
   const std::string repository(row != kRows.end() ? row->repository : std::string_view(base));
-  std::string folder_name = "datasets--" + repository;
-  for (std::size_t at = folder_name.find('/'); at != std::string::npos; at = folder_name.find('/'))
-    folder_name.replace(at, 1, "--");
-  const fs::path snapshots = cache_folder() / folder_name / "snapshots";
-  std::vector<fs::path> found;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(snapshots, ignored)) found.push_back(entry.path());
+  const std::vector<fs::path> found = snapshots_of(repository);
   FARTHING_REQUIRE(
       !found.empty(), Code::kNotFound, "the data set is not in the Hugging Face cache",
-      {{"dataset", repository}, {"looked_in", snapshots.string()}},
+      {{"dataset", repository}, {"looked_in", snapshots_folder(repository).string()}},
       fmt::format("download {} from {} into that folder, or give --calibration a .jsonl or .txt file",
                   row != kRows.end() ? row->files : std::string_view("its files"), repository));
-  std::sort(found.begin(), found.end());
-  const fs::path& snapshot = found.back();
-  if (split.empty()) return snapshot;
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
-    if (entry.is_regular_file() &&
-        entry.path().lexically_relative(snapshot).string().find(split) != std::string::npos)
-      files.push_back(entry.path());
-  }
+  const fs::path& snapshot = *std::max_element(found.begin(), found.end());
+  const auto with = [&](std::string_view part) {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(snapshot)) {
+      if (entry.is_regular_file() &&
+          entry.path().lexically_relative(snapshot).string().find(part) != std::string::npos)
+        files.push_back(entry.path());
+    }
+    return files;
+  };
+  std::vector<fs::path> files = with(split.empty() && row != kRows.end() ? row->files : split);
+  if (split.empty() && (files.empty() || row == kRows.end())) return snapshot;
   FARTHING_REQUIRE(!files.empty(), Code::kNotFound, "the data set has no such split",
                    {{"dataset", repository}, {"split", split}, {"folder", snapshot.string()}},
                    "a split is a part of a file's name there, such as train or validation");
-  return *std::min_element(files.begin(), files.end());
+  return *std::min_element(files.begin(), files.end(), [](const fs::path& a, const fs::path& b) {
+    return std::pair(a.extension() == ".parquet", a) < std::pair(b.extension() == ".parquet", b);
+  });
 }
 
 }  // namespace farthing::calibrate

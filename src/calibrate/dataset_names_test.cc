@@ -29,10 +29,22 @@ class DatasetNames : public testing::Test {
 };
 
 TEST_F(DatasetNames, ANameFindsTheSnapshotOfItsRepository) {
-  add("datasets--Salesforce--wikitext", "wikitext-2-raw-v1/train.txt");
+  add("datasets--HuggingFaceH4--ultrachat_200k", "train_gen.jsonl");
   add("datasets--org--mine", "train.jsonl");
-  EXPECT_EQ(find_dataset("wikitext2"), cache_ / "datasets--Salesforce--wikitext" / "snapshots" / "abc");
+  EXPECT_EQ(find_dataset("ultrachat_200k"),
+            cache_ / "datasets--HuggingFaceH4--ultrachat_200k" / "snapshots" / "abc");
   EXPECT_EQ(find_dataset("org/mine"), cache_ / "datasets--org--mine" / "snapshots" / "abc");
+}
+
+TEST_F(DatasetNames, AKnownNameMeansItsTrainSplit) {
+  const fs::path old = add("datasets--wikitext", "wikitext-2-raw-v1/train.txt");
+  EXPECT_EQ(find_dataset("wikitext2"), old);
+  add("datasets--Salesforce--wikitext", "wikitext-2-raw-v1/validation.jsonl");
+  add("datasets--Salesforce--wikitext", "wikitext-103-v1/train.jsonl");
+  const fs::path train = add("datasets--Salesforce--wikitext", "wikitext-2-raw-v1/train-0.parquet");
+  EXPECT_EQ(find_dataset("wikitext2"), train);
+  const fs::path exported = add("datasets--Salesforce--wikitext", "wikitext-2-raw-v1/train-0.parquet.jsonl");
+  EXPECT_EQ(find_dataset("wikitext2"), exported);
 }
 
 TEST_F(DatasetNames, ASplitIsAFileOfTheSnapshot) {

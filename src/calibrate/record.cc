@@ -252,6 +252,14 @@ Record picture_record(const fs::path& picture, const RecordOptions& options) {
           .images = {picture}};
 }
 
+// Debian has no library that reads parquet.
+std::string how_to_export(const fs::path& parquet) {
+  return fmt::format(
+      "export the parquet file, and give that: python3 -c \"import pandas; pandas.read_parquet('{0}')"
+      ".to_json('{1}.jsonl', orient='records', lines=True)\"",
+      parquet.string(), parquet.stem().string());
+}
+
 std::vector<Record> read_file(const fs::path& file) {
   const std::string extension = lower_extension(lower_extension(file) == ".gz" ? file.stem() : file);
   if (extension == ".txt" || extension == ".raw")
@@ -259,7 +267,7 @@ std::vector<Record> read_file(const fs::path& file) {
   if (extension == ".jsonl" || extension == ".json" || extension == ".ndjson") return read_json_records(file);
   throw Error(Code::kUnsupported, "calibration file is of an unknown kind", {{"file", file.string()}},
               extension == ".parquet"
-                  ? "export the parquet file as .jsonl first"
+                  ? how_to_export(file)
                   : "use .txt, .jsonl or .json (also .gz), a folder of pictures, or text:\"a sentence\"");
 }
 
@@ -294,7 +302,7 @@ std::vector<Record> read_folder(const fs::path& folder, const RecordOptions& opt
   FARTHING_REQUIRE(!texts.empty(), Code::kNotFound, "the calibration folder holds nothing to calibrate on",
                    {{"folder", folder.string()}, {"parquet_files", parquet.size()}},
                    parquet.empty() ? "put pictures, .jsonl or .txt files there"
-                                   : "export the parquet files as .jsonl first");
+                                   : how_to_export(*std::min_element(parquet.begin(), parquet.end())));
   std::sort(texts.begin(), texts.end());
   for (const fs::path& file : texts) {
     auto more = read_file(file);
