@@ -19,7 +19,7 @@ class DatasetNames : public testing::Test {
   void TearDown() override { ::unsetenv("HF_HUB_CACHE"); }
 
   fs::path add(const std::string& folder, const std::string& file) const {
-    const fs::path path = cache_ / folder / "snapshots" / "abc" / file;
+    fs::path path = cache_ / folder / "snapshots" / "abc" / file;
     fs::create_directories(path.parent_path());
     std::ofstream(path) << "x";
     return path;

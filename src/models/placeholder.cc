@@ -68,7 +68,8 @@ PictureText::PictureText(std::shared_ptr<const nn::ModelSpec> spec, const tokeni
   const Json config = std::filesystem::exists(file) ? read_json(file) : Json::object();
   const auto named = [&](const char* key, const std::string& fallback) {
     const auto found = config.find(key);
-    return found != config.end() && found->is_string() && *found != "" ? found->get<std::string>() : fallback;
+    const std::string given = found != config.end() && found->is_string() ? found->get<std::string>() : "";
+    return given.empty() ? fallback : given;
   };
   const nn::PlaceholderSpec& declared = spec_->placeholder;
   image_token_ = token_text(tokenizer, spec_->image_token_id);

@@ -12,7 +12,7 @@ namespace farthing::models {
 inline std::filesystem::path family_folder(const std::string& name) {
   const char* fixtures = std::getenv("FARTHING_FIXTURES");
   if (fixtures != nullptr) {
-    const std::filesystem::path folder = std::filesystem::path(fixtures) / "fixtures" / "families" / name;
+    std::filesystem::path folder = std::filesystem::path(fixtures) / "fixtures" / "families" / name;
     if (std::filesystem::exists(folder)) return folder;
   }
   return std::filesystem::path(FARTHING_SOURCE_DIR) / "tests" / "data" / "families" / name;

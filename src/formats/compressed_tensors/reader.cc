@@ -64,7 +64,8 @@ class Module {
       return packed->dtype == DType::kI32 ? Container::kPackedIntegers : Container::kPackedFp4;
     }
     const TensorInfo* weight = find("weight");
-    if (weight == nullptr) read("weight");
+    if (weight == nullptr) read("weight");  // throws
+    FARTHING_CHECK(weight != nullptr);
     require(weight->dtype == DType::kI8 || weight->dtype == DType::kF8E4M3, "weight",
             "quantized weight is neither I8 nor F8_E4M3");
     return weight->dtype == DType::kI8 ? Container::kPlainIntegers : Container::kFp8;
