@@ -55,7 +55,7 @@ inline std::filesystem::path with_weights(const std::filesystem::path& folder) {
   if (!fs::exists(folder / "case.json")) return folder;
   const Json facts = read_json(folder / "case.json");
   if (!facts.contains("tensors")) return folder;
-  const fs::path copy =
+  fs::path copy =
       fs::path(testing::TempDir()) / (folder.filename().string() + "-" + std::to_string(::getpid()));
   fs::create_directories(copy);
   fs::copy(folder, copy, fs::copy_options::overwrite_existing | fs::copy_options::recursive);

@@ -128,7 +128,7 @@ TEST_P(BadPictures, ConfigurationsThatLackAKey) {
   for (const std::string part : {"", "text_config", "vision_config", "thinker_config"}) {
     if (!part.empty() && !config_.contains(part)) continue;
     for (const auto& [key, value] : (part.empty() ? config_ : config_[part]).items()) {
-      SCOPED_TRACE(part + "." + key);
+      SCOPED_TRACE(testing::Message() << part << "." << key);
       std::ofstream(fs::path(model()) / "config.json") << without(config_, part, key).dump();
       expect_handled(ask(1, {"good"}));
     }

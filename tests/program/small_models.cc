@@ -225,7 +225,7 @@ Json small_config(const std::string& family) {
 nn::ModelSpec write_small_model(const fs::path& folder, const Json& config) {
   fs::create_directories(folder);
   write_text(folder / "config.json", config.dump());
-  const nn::ModelSpec spec = models::declare(models::Config(config));
+  nn::ModelSpec spec = models::declare(models::Config(config));
   write_weights(folder, spec);
   write_tokenizer(folder, config, spec);
   if (spec.vision) write_picture_processor(folder, config, spec);
