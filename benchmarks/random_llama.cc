@@ -11,9 +11,8 @@
 #include "checkpoint/writer.h"
 #include "tensor/float_types.h"
 
+namespace farthing {
 namespace {
-
-using namespace farthing;
 
 constexpr std::int64_t kHeadDim = 64;
 
@@ -109,7 +108,8 @@ Json config_of(const Sizes& sizes) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+// 0, 1 after an error, 2 for a wrong command line.
+int write_random_llama(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(stderr, "usage: random_llama OUT TOKENIZER_DIR [layers [hidden [vocabulary]]]\n");
     return 2;
@@ -132,4 +132,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   return 0;
+}
+
+}  // namespace farthing
+
+int main(int argc, char** argv) {
+  return farthing::write_random_llama(argc, argv);
 }

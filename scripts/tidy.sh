@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs clang-tidy with the checks of .clang-tidy over the files given, or over all sources (a dozen of a folder at a time, as they
-# are compiled: that parses their headers once).
+# Runs clang-tidy with the checks of .clang-tidy over the files given, or over all sources and tests (sources a dozen of a folder at a
+# time, as they are compiled: that parses their headers once).
 #   scripts/tidy.sh [FILE...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ if [ ${#files[@]} -gt 0 ]; then
   cmake --preset dev -B $build -DFARTHING_PRECOMPILE=OFF -DFARTHING_UNITY=OFF >/dev/null
 else
   build=build/tidy-all
-  cmake --preset release -B $build -DFARTHING_PRECOMPILE=OFF >/dev/null
+  cmake --preset dev -B $build -DFARTHING_PRECOMPILE=OFF >/dev/null
   mapfile -t files < <(sed -n 's/^ *"file": "\(.*\)"$/\1/p' $build/compile_commands.json)
 fi
 printf '%s\n' "${files[@]}" |

@@ -141,7 +141,7 @@ TEST(Record, MistakesInAFileNameFileAndLine) {
            R"({"input_ids": ["1"]})",
        }) {
     SCOPED_TRACE(bad);
-    folder.write("rows.jsonl", good + good + bad + "\n" + good);
+    folder.write("rows.jsonl", fmt::format("{0}{0}{1}\n{0}", good, bad));
     try {
       read_records((folder / "rows.jsonl").string(), {});
       ADD_FAILURE() << "no error";

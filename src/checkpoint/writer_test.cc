@@ -78,7 +78,7 @@ TEST(Writer, EveryElementTypeComesBack) {
 
 TEST(Writer, LaysOutByElementSizeThenPlan) {
   TemporaryFolder folder;
-  CheckpointWriter(folder.path(), small_plan());
+  { const CheckpointWriter writer(folder.path(), small_plan()); }
   const std::string file = read_text(folder / "model.safetensors");
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"c":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},)"
@@ -157,7 +157,7 @@ TEST(Writer, HoldsTheCallerToThePlan) {
 TEST(Writer, ResumeNeedsTheSamePlan) {
   TemporaryFolder folder;
   const WriterOptions shards{.shard_bytes = 20, .resume = true};
-  CheckpointWriter(folder.path(), small_plan(), shards);
+  { const CheckpointWriter first(folder.path(), small_plan(), shards); }
   EXPECT_NO_THROW(CheckpointWriter(folder.path(), small_plan(), shards));
   expect_error(Code::kInvalidArgument, {"holds weights already"},
                [&] { CheckpointWriter(folder.path(), small_plan(), {.shard_bytes = 20}); });

@@ -27,7 +27,7 @@ class GgufWriter : public testing::Test {
  protected:
   std::string problem(const Metadata& metadata, std::vector<PlannedTensor> tensors) {
     try {
-      Writer(folder_ / "refused.gguf", metadata, std::move(tensors));
+      const Writer writer(folder_ / "refused.gguf", metadata, std::move(tensors));
       return "";
     } catch (const Error& error) {
       return error.what();

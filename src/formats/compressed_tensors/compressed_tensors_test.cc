@@ -16,9 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using checkpoint::Checkpoint;
-using scheme::ActivationOrder;
 using scheme::Scheme;
-using scheme::Strategy;
 using testing::HasSubstr;
 
 constexpr char kModule[] = "model.layers.0.mlp.down_proj";
