@@ -92,7 +92,8 @@ TEST(Exif, AllEightOrientations) {
       for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
     }
     for (int i = 0; i < 4; ++i) turned[chunk + 4 + length + i] = static_cast<char>(~crc >> (24 - 8 * i));
-    EXPECT_EQ(layout_of(decode(as_bytes(turned), "turned.png")), layouts[static_cast<int>(orientation)])
+    EXPECT_EQ(layout_of(decode(as_bytes(turned), "turned.png")),
+              layouts[static_cast<unsigned char>(orientation)])
         << static_cast<int>(orientation);
   }
 }

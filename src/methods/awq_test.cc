@@ -21,7 +21,6 @@ namespace {
 
 using checkpoint::Checkpoint;
 using testing::ElementsAre;
-using testing::Pair;
 
 ThreadPool& pool() {
   static ThreadPool instance(2);

@@ -71,7 +71,8 @@ TEST_F(BitsandbytesTensors, FourBitsAreTheSame) {
           if (nesting == "double") {
             EXPECT_EQ(different(matrix.nested_scales->scales, peer_->read(name + ".weight.nested_absmax")),
                       0);
-            const Tensor text = peer_->read(name + ".weight.quant_state.bitsandbytes__" + type);
+            const Tensor text =
+                peer_->read(fmt::format("{}.weight.quant_state.bitsandbytes__{}", name, type));
             const Json state =
                 parse_json({reinterpret_cast<const char*>(text.bytes().data()), text.num_bytes()}, name);
             EXPECT_EQ(matrix.nested_scales->offset, state["nested_offset"].get<float>());

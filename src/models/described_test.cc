@@ -50,7 +50,7 @@ std::vector<std::string> modules_of(const nn::ModelSpec& spec) {
   std::vector<std::string> result;
   for (const ModuleInfo& linear : linears_of(spec)) {
     std::string line = linear.path + " " + linear.class_name + " " + linear.input_group;
-    for (const auto& [path, class_name] : linear.parents) line += " " + path + ":" + class_name;
+    for (const auto& [path, class_name] : linear.parents) line += fmt::format(" {}:{}", path, class_name);
     result.push_back(line);
   }
   for (const FoldingPair& pair : folding_pairs_of(spec)) result.push_back(pair.smooth);
