@@ -17,6 +17,7 @@ TrialQuantizer::TrialQuantizer(const plan::QuantizePlan& plan,
       quantizer_(std::make_unique<LinearQuantizer>(nullptr, pool)) {
   for (const plan::LinearPlan& linear : plan.linears) linears_.emplace(linear.module.path, &linear);
   for (const plan::BlockPlan& block : plan.blocks) {
+    if (block.is_audio) continue;  // the walk is that of the decoder
     for (const plan::Step& step : block.steps)
       for (const std::size_t index : step.linears)
         if (plan.linears[index].method == plan::Method::kGptq) blocks_[block.index] = &block;

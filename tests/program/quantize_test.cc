@@ -101,6 +101,21 @@ TEST(Quantize, GoesOnAfterKillAndEndsInTheSameBytes) {
 }
 
 // Two models walk side by side there.
+// Kills a run after two blocks, ends it with other arguments, and returns what that says.
+Json kill_and_resume(const std::string& output, const std::vector<std::string>& first,
+                     const std::vector<std::string>& second) {
+  const pid_t process = start(quantize(kModel, output, first));
+  wait_for_blocks(output + ".partial", 2);
+  ::kill(process, SIGKILL);
+  EXPECT_EQ(wait_for(process), 128 + SIGKILL);
+  const Outcome resumed = run(quantize(kModel, output, second));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  if (resumed.exit_code != 0) return {{"folds", nullptr}};
+  const Json facts = parse_json(resumed.out, "stdout");
+  EXPECT_GE(facts.at("resumed_blocks"), 2);
+  return facts;
+}
+
 TEST(Quantize, GptaqGoesOnAfterKillAndWithAnyNumberOfThreads) {
   const TemporaryFolder folder;
   const auto with_threads = [](const std::string& threads) {
@@ -111,13 +126,7 @@ TEST(Quantize, GptaqGoesOnAfterKillAndWithAnyNumberOfThreads) {
       run(quantize(kModel, folder / "plain", {"--samples", "4", "--sequential-targets", "Linear"})).exit_code,
       0);
   ASSERT_EQ(run(quantize(kModel, folder / "whole", with_threads("1"))).exit_code, 0);
-  const pid_t process = start(quantize(kModel, folder / "killed", with_threads("3")));
-  wait_for_blocks(folder / "killed.partial", 2);
-  ::kill(process, SIGKILL);
-  EXPECT_EQ(wait_for(process), 128 + SIGKILL);
-  const Outcome resumed = run(quantize(kModel, folder / "killed", with_threads("2")));
-  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_GE(parse_json(resumed.out, "stdout").at("resumed_blocks"), 2);
+  kill_and_resume(folder / "killed", with_threads("3"), with_threads("2"));
   const std::string whole = read_text(folder.path() / "whole" / "model.safetensors");
   EXPECT_TRUE(read_text(folder.path() / "killed" / "model.safetensors") == whole);
   EXPECT_FALSE(read_text(folder.path() / "plain" / "model.safetensors") == whole);
@@ -141,14 +150,8 @@ TEST(Quantize, TransformsGoOnAfterKillAndWithAnyNumberOfThreads) {
     ASSERT_EQ(whole.exit_code, 0) << whole.err;
     EXPECT_FALSE(parse_json(whole.out, "stdout").at("folds").empty());
     EXPECT_EQ(run({"verify", folder / "whole", "--for", "vllm"}).exit_code, 0);
-    const pid_t process = start(quantize(kModel, folder / "killed", with_threads("3")));
-    wait_for_blocks(folder / "killed.partial", 2);
-    ::kill(process, SIGKILL);
-    EXPECT_EQ(wait_for(process), 128 + SIGKILL);
-    const Outcome resumed = run(quantize(kModel, folder / "killed", with_threads("2")));
-    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-    EXPECT_GE(parse_json(resumed.out, "stdout").at("resumed_blocks"), 2);
-    EXPECT_EQ(parse_json(resumed.out, "stdout").at("folds"), parse_json(whole.out, "stdout").at("folds"));
+    const Json resumed = kill_and_resume(folder / "killed", with_threads("3"), with_threads("2"));
+    EXPECT_EQ(resumed.at("folds"), parse_json(whole.out, "stdout").at("folds"));
     EXPECT_TRUE(read_text(folder.path() / "killed" / "model.safetensors") ==
                 read_text(folder.path() / "whole" / "model.safetensors"));
   }
