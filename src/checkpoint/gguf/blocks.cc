@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "checkpoint/gguf/codebook_blocks.h"
 #include "tensor/float_types.h"
 
 namespace farthing::checkpoint::gguf {
@@ -204,17 +205,17 @@ void decode_tq2_0(const Byte* b, float* y) {
 }
 
 constexpr BlockType kTypes[] = {
-    {2, "Q4_0", 32, 18, decode_q4_0},       {3, "Q4_1", 32, 20, decode_q4_1},
-    {6, "Q5_0", 32, 22, decode_q5_0},       {7, "Q5_1", 32, 24, decode_q5_1},
-    {8, "Q8_0", 32, 34, decode_q8_0},       {10, "Q2_K", kLong, 84, decode_q2_k},
-    {11, "Q3_K", kLong, 110, decode_q3_k},  {12, "Q4_K", kLong, 144, decode_q4_k},
-    {13, "Q5_K", kLong, 176, decode_q5_k},  {14, "Q6_K", kLong, 210, decode_q6_k},
-    {16, "IQ2_XXS", kLong, 66, nullptr},    {17, "IQ2_XS", kLong, 74, nullptr},
-    {18, "IQ3_XXS", kLong, 98, nullptr},    {19, "IQ1_S", kLong, 50, nullptr},
-    {20, "IQ4_NL", 32, 18, decode_iq4_nl},  {21, "IQ3_S", kLong, 110, nullptr},
-    {22, "IQ2_S", kLong, 82, nullptr},      {23, "IQ4_XS", kLong, 136, decode_iq4_xs},
-    {29, "IQ1_M", kLong, 56, nullptr},      {34, "TQ1_0", kLong, 54, decode_tq1_0},
-    {35, "TQ2_0", kLong, 66, decode_tq2_0}, {39, "MXFP4", 32, 17, decode_mxfp4},
+    {2, "Q4_0", 32, 18, decode_q4_0},           {3, "Q4_1", 32, 20, decode_q4_1},
+    {6, "Q5_0", 32, 22, decode_q5_0},           {7, "Q5_1", 32, 24, decode_q5_1},
+    {8, "Q8_0", 32, 34, decode_q8_0},           {10, "Q2_K", kLong, 84, decode_q2_k},
+    {11, "Q3_K", kLong, 110, decode_q3_k},      {12, "Q4_K", kLong, 144, decode_q4_k},
+    {13, "Q5_K", kLong, 176, decode_q5_k},      {14, "Q6_K", kLong, 210, decode_q6_k},
+    {16, "IQ2_XXS", kLong, 66, decode_iq2_xxs}, {17, "IQ2_XS", kLong, 74, decode_iq2_xs},
+    {18, "IQ3_XXS", kLong, 98, decode_iq3_xxs}, {19, "IQ1_S", kLong, 50, decode_iq1_s},
+    {20, "IQ4_NL", 32, 18, decode_iq4_nl},      {21, "IQ3_S", kLong, 110, decode_iq3_s},
+    {22, "IQ2_S", kLong, 82, decode_iq2_s},     {23, "IQ4_XS", kLong, 136, decode_iq4_xs},
+    {29, "IQ1_M", kLong, 56, decode_iq1_m},     {34, "TQ1_0", kLong, 54, decode_tq1_0},
+    {35, "TQ2_0", kLong, 66, decode_tq2_0},     {39, "MXFP4", 32, 17, decode_mxfp4},
     {40, "NVFP4", 64, 36, decode_nvfp4},
 };
 

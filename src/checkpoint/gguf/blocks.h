@@ -8,7 +8,7 @@
 
 namespace farthing::checkpoint::gguf {
 
-/// What one block is. `decode` is null for types whose codebooks are not known here.
+/// What one block is.
 struct BlockType {
   std::uint32_t id;  // ggml's
   std::string_view name;

@@ -296,9 +296,6 @@ Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info) {
     std::memcpy(tensor.mutable_bytes().data(), stored.data(), info.num_bytes);
   } else {
     const BlockType& type = *find_block_type(info.block_type);
-    FARTHING_REQUIRE(type.decode != nullptr, Code::kUnsupported, "this type of GGUF blocks is not decoded",
-                     {{"file", info.file.string()}, {"tensor", info.name}, {"type", type.name}},
-                     "use a file with Q2_K to Q8_0 or IQ4 weights");
     const auto* block = reinterpret_cast<const std::uint8_t*>(stored.data());
     float* values = tensor.mutable_data<float>();
     for (std::int64_t i = 0; i < tensor.numel(); i += type.values, block += type.bytes)

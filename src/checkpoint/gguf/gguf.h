@@ -25,8 +25,7 @@ void complete_config(const std::vector<TensorInfo>& tensors, Json& config);
 /// All metadata, arrays included. Throws as read_header does, and kCorruptData when `file` is no GGUF.
 Json read_metadata(const std::filesystem::path& file);
 
-/// Decodes a tensor that lies in blocks or with interleaved rows; `stored` begins at its first byte. Throws
-/// kUnsupported for types whose codebooks are not known here.
+/// Decodes a tensor that lies in blocks or with interleaved rows; `stored` begins at its first byte.
 Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info);
 
 }  // namespace farthing::checkpoint::gguf
