@@ -104,6 +104,7 @@ int quantize_to_gguf(App& app, const QuantizeOptions& options, const formats::gg
       quantize::export_gguf(plan, source, calibration ? &*calibration : nullptr,
                             {.output = options.output,
                              .overwrite = options.overwrite,
+                             .resume = options.resume,
                              .add_reports =
                                  [&](const plan::QuantizeResult& facts, const std::filesystem::path& folder) {
                                    write_reports(facts, options, source->directory(), folder);

@@ -10,11 +10,13 @@
 #include "base/system.h"
 #include "calibrate/importance_collector.h"
 #include "checkpoint/staging.h"
+#include "checkpoint/writer.h"
 #include "methods/ggml_blocks.h"
 #include "models/model.h"
 #include "nn/names.h"
 #include "quantize/calibrated_model.h"
 #include "quantize/ggml_codes.h"
+#include "quantize/journal.h"
 #include "scheme/quantizer.h"
 
 namespace farthing::quantize {
@@ -23,47 +25,68 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Where the file grows, and how it gets its name: alone, or in a folder of its own.
+// Where the file grows, and how it gets its name: alone, or in a folder of its own. OUTPUT.partial is a
+// folder in both cases, which holds what a resume needs.
 class Target {
  public:
-  Target(const plan::GgufPlan& plan, const GgufExportOptions& options) : final_(options.output) {
+  Target(const plan::GgufPlan& plan, const GgufExportOptions& options)
+      : final_(options.output), resumes_(options.resume) {
     if (final_.extension() == ".gguf") {
       FARTHING_REQUIRE(options.overwrite || !path_exists(final_), Code::kInvalidArgument,
                        "output file exists", {{"output", final_.string()}},
                        "choose another name, or add --overwrite to replace it");
-      if (final_.has_parent_path()) create_folders(final_.parent_path());
-      file_ = final_;
-      file_ += ".partial";
+      folder_ = final_;
+      folder_ += ".partial";
+      create_folders(folder_);
+      lock_.emplace(folder_);
+      if (!resumes_) clear();
+      file_ = folder_ / final_.filename();
       return;
     }
-    staged_.emplace(final_, checkpoint::StagingOptions{.overwrite = options.overwrite});
-    file_ = staged_->path() / fmt::format("{}-{}.gguf", plan.model_name, plan.scheme_name);
+    staged_.emplace(final_,
+                    checkpoint::StagingOptions{.overwrite = options.overwrite, .resume = options.resume});
+    folder_ = staged_->path();
+    file_ = folder_ / fmt::format("{}-{}.gguf", plan.model_name, plan.scheme_name);
   }
 
-  // A file that did not become whole is of no use: there is nothing to go on from.
+  // What cannot be resumed is of no use.
   ~Target() {
     std::error_code ignored;
-    if (!staged_ && !committed_) fs::remove(file_, ignored);
+    if (lock_ && !committed_ && !resumes_) fs::remove_all(folder_, ignored);
   }
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
 
+  const fs::path& folder() const { return folder_; }
   const fs::path& file() const { return file_; }
   const fs::path& final_path() const { return staged_ ? staged_->final_path() : final_; }
-  std::optional<fs::path> folder() const { return staged_ ? std::optional(staged_->path()) : std::nullopt; }
+  bool is_folder() const { return staged_.has_value(); }
+
+  void clear() const {
+    for (const std::string& name : list_files(folder_)) remove_tree(folder_ / name);
+  }
 
   void commit() {
     if (staged_) return staged_->commit();
     rename_path(file_, final_);
     committed_ = true;
+    remove_tree(folder_);
     sync_directory(final_.has_parent_path() ? final_.parent_path() : ".");
   }
 
  private:
-  fs::path final_, file_;
+  fs::path final_, folder_, file_;
   std::optional<checkpoint::StagedDirectory> staged_;
-  bool committed_ = false;
+  std::optional<DirectoryLock> lock_;
+  bool resumes_, committed_ = false;
 };
+
+// Tensors are finished block by block; each of the others stands for itself.
+std::string_view unit_of(const plan::GgufTensor& tensor) {
+  const std::string_view name = tensor.name;
+  constexpr std::string_view kBlock = "blk.";
+  return name.starts_with(kBlock) ? name.substr(0, name.find('.', kBlock.size())) : name;
+}
 
 // Row 2j + t of a head is its row j + t * half: halves that rotate against each other become neighbours.
 std::vector<std::int64_t> interleaved_order(std::int64_t rows, std::int64_t heads) {
@@ -100,35 +123,105 @@ class Export {
         pool_(pool),
         reporter_(reporter),
         cancel_(cancel),
-        target_(plan, options) {}
+        target_(plan, options),
+        journal_(target_.folder(), fingerprint()) {}
 
   plan::QuantizeResult run() {
     const auto start = Clock::now();
-    if (plan_.needs_calibration) calibrate();
+    if (journal_.empty()) target_.clear();
+    if (plan_.needs_calibration) weigh_columns();
     std::vector<checkpoint::gguf::PlannedTensor> planned;
     for (const plan::GgufTensor& tensor : plan_.tensors)
       planned.push_back({tensor.name, tensor.type, tensor.shape});
-    checkpoint::gguf::Writer writer(target_.file(), plan_.metadata, std::move(planned));
-    for (std::size_t i = 0; i < plan_.tensors.size(); ++i) {
-      cancel_.check();
-      write(plan_.tensors[i], writer);
-      report_progress(i + 1);
+    using Start = checkpoint::gguf::Writer::Start;
+    checkpoint::gguf::Writer writer(target_.file(), plan_.metadata, std::move(planned),
+                                    journal_.empty() ? Start::kNew : Start::kResume);
+    const std::span<const plan::GgufTensor> tensors = plan_.tensors;
+    for (std::size_t done = 0; done < tensors.size();) {
+      std::size_t end = done + 1;
+      while (end < tensors.size() && unit_of(tensors[end]) == unit_of(tensors[done])) ++end;
+      finish_unit(tensors.subspan(done, end - done), writer);
+      done = end;
+      report_progress(done);
     }
     writer.finish();
     plan::QuantizeResult result = describe();
     result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (const auto folder = target_.folder(); folder && options_.add_reports)
-      options_.add_reports(result, *folder);
+    remove_tree(importance_file());
+    journal_.remove();
+    if (target_.is_folder() && options_.add_reports) options_.add_reports(result, target_.folder());
     target_.commit();
     return result;
   }
 
  private:
+  // What the bytes of the result depend on; the writer compares the header itself.
+  std::string fingerprint() const {
+    Sha256 hash;
+    hash.update("farthing gguf 1\n");
+    add_source(*checkpoint_, hash);
+    for (const plan::GgufTensor& tensor : plan_.tensors)
+      hash.update(
+          fmt::format("{} {} {} {}\n", tensor.name, tensor.type, tensor.carries_codes, tensor.source));
+    if (plan_.needs_calibration && calibration_ != nullptr) add_samples(*calibration_, hash);
+    return hash.finish();
+  }
+
+  // The tensors of a block, or what an earlier run noted when it had finished them.
+  void finish_unit(std::span<const plan::GgufTensor> tensors, checkpoint::gguf::Writer& writer) {
+    const std::string unit(unit_of(tensors.front()));
+    if (const Json* facts = journal_.find(unit)) {
+      for (const plan::GgufTensor& tensor : tensors) writer.mark_written(tensor.name);
+      for (const Json& layer : facts->at("layers")) layers_.push_back(layer_from_json(layer));
+      for (const Json& what : facts->at("deviations")) deviations_.push_back({what.at(0), what.at(1)});
+      ++resumed_units_;
+      return;
+    }
+    const std::size_t first_layer = layers_.size(), first_deviation = deviations_.size();
+    for (const plan::GgufTensor& tensor : tensors) {
+      cancel_.check();
+      write(tensor, writer);
+    }
+    writer.sync();
+    Json facts = {{"layers", Json::array()}, {"deviations", Json::array()}};
+    for (std::size_t i = first_layer; i < layers_.size(); ++i) facts["layers"].push_back(to_json(layers_[i]));
+    for (std::size_t i = first_deviation; i < deviations_.size(); ++i)
+      facts["deviations"].push_back({deviations_[i].module, deviations_[i].what});
+    journal_.note(unit, std::move(facts));
+  }
+
+  fs::path importance_file() const { return target_.folder() / "importance.safetensors"; }
+
+  // The weights of columns stay beside the file until it is finished, so that a resume need not calibrate.
+  void weigh_columns() {
+    constexpr const char* kDone = "calibration";
+    if (journal_.find(kDone) == nullptr) {
+      const calibrate::ImportanceCollector collected = calibrate();
+      std::vector<std::pair<std::string, Tensor>> columns;
+      for (const plan::GgufTensor& tensor : plan_.tensors) {
+        const std::vector<float> weights = collected.importance(tensor.reader);
+        if (weights.empty()) continue;
+        const Shape shape = {static_cast<std::int64_t>(weights.size())};
+        columns.emplace_back(tensor.name, Tensor::of<float>(shape, std::span<const float>(weights)));
+      }
+      checkpoint::save_safetensors(importance_file(), columns);
+      journal_.note(kDone, Json::object());
+    }
+    importance_ = checkpoint::Checkpoint::open(importance_file());
+  }
+
+  std::vector<float> importance_of(const plan::GgufTensor& tensor) const {
+    if (!importance_ || !importance_->contains(tensor.name)) return {};
+    const Tensor weights = importance_->read(tensor.name);
+    return {weights.data<float>(), weights.data<float>() + weights.numel()};
+  }
+
   // The samples go through the unchanged model, as llama.cpp collects its matrix.
-  void calibrate() {
+  calibrate::ImportanceCollector calibrate() {
     FARTHING_CHECK(calibration_ != nullptr);
+    calibrate::ImportanceCollector importance;
     CalibratedModel model(plan_.spec, checkpoint_, *calibration_, Streams{}, pool_, reporter_, cancel_);
-    calibrate::Listener* const listener = &importance_;
+    calibrate::Listener* const listener = &importance;
     const nn::DecoderSpec& decoder = plan_.spec.decoder;
     const auto num_blocks = static_cast<std::int64_t>(decoder.blocks.size());
     for (std::int64_t i = 0; i <= num_blocks; ++i) {
@@ -144,6 +237,7 @@ class Export {
                           .total = num_blocks + 1,
                           .detail = "importance of columns"});
     }
+    return importance;
   }
 
   Tensor values_of(const plan::GgufTensor& tensor) const {
@@ -166,8 +260,7 @@ class Export {
       writer.write(tensor.name, reorder_rows(as_plain(values, tensor), order).bytes());
       return;
     }
-    const std::vector<float> importance =
-        tensor.reader.empty() ? std::vector<float>() : importance_.importance(tensor.reader);
+    const std::vector<float> importance = importance_of(tensor);
     try {
       const Tensor blocks = methods::encode_blocks(*type, values, importance, order, pool_);
       writer.write(tensor.name, blocks.bytes());
@@ -242,7 +335,8 @@ class Export {
                                 .bytes_out = plan_.bytes_out,
                                 .peak_host_bytes = peak_resident_bytes(),
                                 .layers = layers_,
-                                .ignored = plan_.ignored};
+                                .ignored = plan_.ignored,
+                                .resumed_blocks = resumed_units_};
     if (calibration_ != nullptr && plan_.needs_calibration) {
       result.calibration_samples = calibration_->ledger.samples;
       result.calibration_tokens = calibration_->ledger.tokens;
@@ -266,9 +360,11 @@ class Export {
   Reporter& reporter_;
   const CancelToken& cancel_;
   Target target_;
-  calibrate::ImportanceCollector importance_;
+  Journal journal_;
+  std::optional<checkpoint::Checkpoint> importance_;  // of columns, by tensor
   std::vector<plan::LayerResult> layers_;
   std::vector<plan::Deviation> deviations_;
+  std::int64_t resumed_units_ = 0;
 };
 
 }  // namespace

@@ -16,11 +16,13 @@ namespace farthing::quantize {
 struct GgufExportOptions {
   std::filesystem::path output;  // a file when it ends in .gguf, else a folder
   bool overwrite = false;
+  bool resume = false;  // go on where an earlier run with the same plan was interrupted
   /// Called with the finished facts before a folder becomes visible.
   std::function<void(const plan::QuantizeResult&, const std::filesystem::path& folder)> add_reports = {};
 };
 
-/// Throws Error; what was there before is then untouched. `calibration` is needed when the plan says so.
+/// Works in OUTPUT.partial, with a journal of finished blocks for a resume. Throws Error; what was there
+/// before is then untouched. `calibration` is needed when the plan says so.
 plan::QuantizeResult export_gguf(const plan::GgufPlan& plan,
                                  const std::shared_ptr<const checkpoint::Checkpoint>& source,
                                  const calibrate::CalibrationSet* calibration,

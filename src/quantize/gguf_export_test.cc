@@ -1,5 +1,6 @@
 #include "quantize/gguf_export.h"
 
+#include <csignal>
 #include <cstdlib>
 
 #include <gmock/gmock.h>
@@ -70,6 +71,42 @@ TEST_F(GgufExport, PlainTypesKeepEveryValue) {
     EXPECT_FALSE(fs::exists(folder_ / "x.gguf.partial"));
     const models::Model again = models::Model::open(folder_ / "x.gguf");
     EXPECT_EQ(again.spec().decoder.blocks.size(), 2u);
+  }
+}
+
+// Asks to stop once `after` units of the work are done.
+class Stopping : public Reporter {
+ public:
+  Stopping(CancelToken& cancel, std::int64_t after) : cancel_(cancel), after_(after) {}
+  void progress(const Progress& progress) override {
+    if (progress.stage == "quantize" && ++seen_ == after_) cancel_.request(SIGINT);
+  }
+
+ private:
+  CancelToken& cancel_;
+  std::int64_t after_, seen_ = 0;
+};
+
+TEST_F(GgufExport, GoesOnFromAnyUnitAndEndsInTheSameBytes) {
+  const fs::path model = kSource / "tests/data/families/llama";
+  const plan::QuantizeResult whole = write(model, "Q4_0", folder_ / "whole.gguf");
+  for (std::int64_t after = 1; after <= 4; ++after) {
+    const auto source = std::make_shared<const Checkpoint>(Checkpoint::open(model));
+    const Json config = source->config();
+    const plan::GgufPlan plan =
+        plan::make_gguf_plan(*source, config, models::declare(models::Config(config)),
+                             {.mixture = formats::gguf::find_mixture("Q4_0"), .model_name = "model"});
+    const GgufExportOptions options = {.output = folder_ / "x.gguf", .overwrite = true, .resume = true};
+    CancelToken cancel;
+    Stopping stopping(cancel, after);
+    EXPECT_THROW(export_gguf(plan, source, nullptr, options, pool_, stopping, cancel), Error);
+    Reporter silent;
+    const plan::QuantizeResult resumed =
+        export_gguf(plan, source, nullptr, options, pool_, silent, CancelToken());
+    EXPECT_EQ(resumed.resumed_blocks, after);
+    EXPECT_EQ(resumed.layers.size(), whole.layers.size());
+    EXPECT_EQ(resumed.sha256, whole.sha256);
+    EXPECT_FALSE(fs::exists(folder_ / "x.gguf.partial"));
   }
 }
 

@@ -45,4 +45,42 @@ void Journal::remove() {
   std::filesystem::remove(file_);
 }
 
+Json to_json(const plan::LayerResult& layer) {
+  return {{"name", layer.name},
+          {"method", layer.method},
+          {"scheme", layer.scheme},
+          {"mse", layer.mse},
+          {"relative_error", layer.relative_error},
+          {"sqnr_db", layer.sqnr_db},
+          {"seconds", layer.seconds},
+          {"dampening", layer.dampening},
+          {"file_mse", layer.file_mse}};
+}
+
+plan::LayerResult layer_from_json(const Json& json) {
+  return {.name = json.at("name"),
+          .method = json.at("method"),
+          .scheme = json.at("scheme"),
+          .mse = json.at("mse"),
+          .relative_error = json.at("relative_error"),
+          .sqnr_db = json.at("sqnr_db"),
+          .seconds = json.at("seconds"),
+          .dampening = json.at("dampening"),
+          .file_mse = json.at("file_mse")};
+}
+
+void add_source(const checkpoint::Checkpoint& source, Sha256& fingerprint) {
+  for (const auto& tensor : source.tensors()) {
+    fingerprint.update(fmt::format("{} {} {} {} {}\n", tensor.name, dtype_name(tensor.dtype),
+                                   to_string(tensor.shape), tensor.file.filename().string(), tensor.offset));
+  }
+}
+
+void add_samples(const calibrate::CalibrationSet& calibration, Sha256& fingerprint) {
+  for (const auto& sample : calibration.samples) {
+    fingerprint.update(std::as_bytes(std::span(sample.prompt.ids)));
+    for (const auto& [name, tensor] : sample.prompt.pictures) fingerprint.update(tensor.bytes());
+  }
+}
+
 }  // namespace farthing::quantize

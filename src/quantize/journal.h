@@ -7,6 +7,9 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/sha256.h"
+#include "calibrate/calibration_set.h"
+#include "plan/result.h"
 
 namespace farthing::quantize {
 
@@ -32,5 +35,13 @@ class Journal {
   std::string fingerprint_;
   std::map<std::string, Json> blocks_;
 };
+
+/// How a journal notes a linear, and back.
+Json to_json(const plan::LayerResult& layer);
+plan::LayerResult layer_from_json(const Json& json);
+
+/// What every fingerprint says of the tensors that are read, and of the samples.
+void add_source(const checkpoint::Checkpoint& source, Sha256& fingerprint);
+void add_samples(const calibrate::CalibrationSet& calibration, Sha256& fingerprint);
 
 }  // namespace farthing::quantize

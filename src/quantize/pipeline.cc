@@ -27,30 +27,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Json to_json(const plan::LayerResult& layer) {
-  return {{"name", layer.name},
-          {"method", layer.method},
-          {"scheme", layer.scheme},
-          {"mse", layer.mse},
-          {"relative_error", layer.relative_error},
-          {"sqnr_db", layer.sqnr_db},
-          {"seconds", layer.seconds},
-          {"dampening", layer.dampening},
-          {"file_mse", layer.file_mse}};
-}
-
-plan::LayerResult layer_from_json(const Json& json) {
-  return {.name = json.at("name"),
-          .method = json.at("method"),
-          .scheme = json.at("scheme"),
-          .mse = json.at("mse"),
-          .relative_error = json.at("relative_error"),
-          .sqnr_db = json.at("sqnr_db"),
-          .seconds = json.at("seconds"),
-          .dampening = json.at("dampening"),
-          .file_mse = json.at("file_mse")};
-}
-
 // "block 16  mlp.down_proj  err 0.0121  sqnr 38.2 dB  0.8 s": the worst linear stands for its block.
 std::string block_line(const plan::BlockPlan& block, std::span<const plan::LayerResult> layers,
                        double seconds) {
@@ -115,10 +91,7 @@ class Run {
     Sha256 hash;
     hash.update("farthing quantize 3\n");
     hash.update(plan_.format + "\n");
-    for (const auto& tensor : source_->tensors()) {
-      hash.update(fmt::format("{} {} {} {} {}\n", tensor.name, dtype_name(tensor.dtype),
-                              to_string(tensor.shape), tensor.file.filename().string(), tensor.offset));
-    }
+    add_source(*source_, hash);
     for (const auto& linear : plan_.linears) {
       hash.update(
           fmt::format("{} {} {} {} {} {} {} {} {}\n", linear.file_module, plan::method_name(linear.method),
@@ -138,12 +111,7 @@ class Run {
     if (plan_.quantization.kv_cache_scheme)
       hash.update(scheme::to_json(*plan_.quantization.kv_cache_scheme).dump() + "\n");
     if (expert_inputs_ == ExpertInputs::kAll) hash.update("all experts\n");
-    if (calibration_ != nullptr && plan_.needs_calibration) {
-      for (const auto& sample : calibration_->samples) {
-        hash.update(std::as_bytes(std::span(sample.prompt.ids)));
-        for (const auto& [name, tensor] : sample.prompt.pictures) hash.update(tensor.bytes());
-      }
-    }
+    if (calibration_ != nullptr && plan_.needs_calibration) add_samples(*calibration_, hash);
     return hash.finish();
   }
 

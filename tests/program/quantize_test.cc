@@ -101,11 +101,11 @@ TEST(Quantize, GoesOnAfterKillAndEndsInTheSameBytes) {
 }
 
 // Two models walk side by side there.
-// Kills a run after two blocks, ends it with other arguments, and returns what that says.
+// Kills a run after so many entries of its journal, ends it with other arguments, and returns what that says.
 Json kill_and_resume(const std::string& output, const std::vector<std::string>& first,
-                     const std::vector<std::string>& second) {
+                     const std::vector<std::string>& second, std::size_t entries = 2) {
   const pid_t process = start(quantize(kModel, output, first));
-  wait_for_blocks(output + ".partial", 2);
+  wait_for_blocks(output + ".partial", entries);
   ::kill(process, SIGKILL);
   EXPECT_EQ(wait_for(process), 128 + SIGKILL);
   const Outcome resumed = run(quantize(kModel, output, second));
@@ -155,6 +155,29 @@ TEST(Quantize, TransformsGoOnAfterKillAndWithAnyNumberOfThreads) {
     EXPECT_TRUE(read_text(folder.path() / "killed" / "model.safetensors") ==
                 read_text(folder.path() / "whole" / "model.safetensors"));
   }
+}
+
+// One file, of which calibration has weighed the columns: that is not done again either.
+TEST(Quantize, GgufGoesOnAfterKillAndEndsInTheSameBytes) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> scheme = {"--scheme", "Q4_K_M", "--calibration",
+                                           source_path("data/calibration/chats.jsonl")};
+  ASSERT_EQ(run(quantize(kModel, folder / "whole.gguf", scheme)).exit_code, 0);
+  std::vector<std::string> slowly = scheme;
+  slowly.insert(slowly.end(), {"--threads", "1"});
+  const Json facts = kill_and_resume(folder / "killed.gguf", slowly, scheme, 3);
+  EXPECT_FALSE(facts.at("layers").empty());
+  EXPECT_TRUE(read_text(folder / "killed.gguf") == read_text(folder / "whole.gguf"));
+  EXPECT_FALSE(fs::exists(folder / "killed.gguf.partial"));
+
+  const pid_t process = start(quantize(kModel, folder / "other.gguf", slowly));
+  wait_for_blocks(folder / "other.gguf.partial", 2);
+  ::kill(process, SIGKILL);
+  wait_for(process);
+  const Outcome other = run(quantize(kModel, folder / "other.gguf", {"--scheme", "Q8_0"}));
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, testing::HasSubstr("--no-resume"));
+  EXPECT_EQ(run(quantize(kModel, folder / "other.gguf", {"--scheme", "Q8_0", "--no-resume"})).exit_code, 0);
 }
 
 TEST(Quantize, AnUnfinishedRunWithOtherSettingsIsNotContinued) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "checkpoint/gguf/blocks.h"
 
@@ -123,6 +124,14 @@ std::string make_header(const Metadata& metadata, const std::vector<PlannedTenso
   return std::move(header.bytes());
 }
 
+// An unfinished file can only be continued by the run that began it.
+void require_header(const PositionalFile& file, const std::string& header, std::uint64_t file_bytes) {
+  std::string found(header.size(), '\0');
+  if (file.size() == file_bytes) file.read_at(0, std::as_writable_bytes(std::span(found)));
+  FARTHING_REQUIRE(found == header, Code::kInvalidArgument, "unfinished output belongs to another plan",
+                   {{"file", file.path().string()}}, "add --no-resume to start over");
+}
+
 }  // namespace
 
 std::uint32_t plain_type(DType dtype) {
@@ -162,8 +171,9 @@ std::uint64_t stored_bytes(std::uint32_t type, const Shape& shape) {
 }
 
 Writer::Writer(const std::filesystem::path& file, const Metadata& metadata,
-               std::vector<PlannedTensor> tensors)
-    : file_(file, PositionalFile::Mode::kCreate) {
+               std::vector<PlannedTensor> tensors, Start start)
+    : file_(file, start == Start::kResume && path_exists(file) ? PositionalFile::Mode::kUpdate
+                                                               : PositionalFile::Mode::kCreate) {
   const std::string header = make_header(metadata, tensors);
   file_bytes_ = header.size();
   for (PlannedTensor& tensor : tensors) {
@@ -172,17 +182,29 @@ Writer::Writer(const std::filesystem::path& file, const Metadata& metadata,
     FARTHING_REQUIRE(is_new, Code::kInvalidArgument, "tensor name is used twice", {{"tensor", tensor.name}});
     file_bytes_ = aligned(file_bytes_ + bytes);
   }
-  file_.reserve(file_bytes_);
-  file_.write_at(0, std::as_bytes(std::span(header)));
+  if (file_.size() > 0) {
+    require_header(file_, header, file_bytes_);
+  } else {
+    file_.reserve(file_bytes_);
+    file_.write_at(0, std::as_bytes(std::span(header)));
+  }
+}
+
+Writer::Place& Writer::place_of(std::string_view name) {
+  const auto found = places_.find(name);
+  FARTHING_CHECK(found != places_.end(), "{} was not planned", name);
+  return found->second;
 }
 
 void Writer::write(std::string_view name, std::span<const std::byte> bytes) {
-  const auto found = places_.find(name);
-  FARTHING_CHECK(found != places_.end(), "{} was not planned", name);
-  FARTHING_CHECK(bytes.size() == found->second.bytes, "{}: {} bytes, planned {}", name, bytes.size(),
-                 found->second.bytes);
-  file_.write_at(found->second.offset, bytes);
-  found->second.written = true;
+  Place& place = place_of(name);
+  FARTHING_CHECK(bytes.size() == place.bytes, "{}: {} bytes, planned {}", name, bytes.size(), place.bytes);
+  file_.write_at(place.offset, bytes);
+  place.written = true;
+}
+
+void Writer::mark_written(std::string_view name) {
+  place_of(name).written = true;
 }
 
 void Writer::finish() {

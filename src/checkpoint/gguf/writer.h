@@ -44,12 +44,25 @@ std::uint64_t stored_bytes(std::uint32_t type, const Shape& shape);
 
 class Writer {
  public:
-  /// Creates `file` at its final size. Throws kInvalidArgument for a name or key that comes twice, or a shape
-  /// that the type or the format cannot hold, kResources when the disk is full.
-  Writer(const std::filesystem::path& file, const Metadata& metadata, std::vector<PlannedTensor> tensors);
+  enum class Start {
+    kNew,
+    kResume,  // in the file that an earlier Writer with the same metadata and tensors left, if there is one
+  };
+
+  /// Creates `file` at its final size. Throws kInvalidArgument for a name or key that comes twice, a shape
+  /// that the type or the format cannot hold, or an earlier file with another header; kResources when the
+  /// disk is full.
+  Writer(const std::filesystem::path& file, const Metadata& metadata, std::vector<PlannedTensor> tensors,
+         Start start = Start::kNew);
 
   /// Writes a whole tensor, in the bytes of its type.
   void write(std::string_view name, std::span<const std::byte> bytes);
+
+  /// Says that an earlier Writer wrote this tensor and made it durable.
+  void mark_written(std::string_view name);
+
+  /// Returns once everything written is on the disk.
+  void sync() { file_.sync(); }
 
   /// Checks that nothing is missing and returns once the file is on the disk.
   void finish();
@@ -61,6 +74,8 @@ class Writer {
     std::uint64_t offset = 0, bytes = 0;
     bool written = false;
   };
+  Place& place_of(std::string_view name);
+
   std::map<std::string, Place, std::less<>> places_;
   std::uint64_t file_bytes_ = 0;
   PositionalFile file_;
