@@ -1,5 +1,6 @@
 #include "plan/gguf_metadata.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -32,6 +33,68 @@ void add_rope_scaling(const nn::RopeSpec& rope, const std::string& prefix, Metad
                           count(rope.original_max_position_embeddings));
 }
 
+// The block that the metadata describes: one without a window, where there are some.
+const nn::AttentionSpec& attention_to_all(const nn::DecoderSpec& decoder) {
+  const auto found = std::ranges::find_if(
+      decoder.blocks, [](const nn::BlockSpec& block) { return block.attention.sliding_window == 0; });
+  return (found == decoder.blocks.end() ? decoder.blocks.front() : *found).attention;
+}
+
+// After how many blocks the windows come again; 0 when they follow no rule of that kind.
+std::int64_t period_of_windows(const nn::DecoderSpec& decoder) {
+  const auto sees_all = [&](std::int64_t i) {
+    return decoder.blocks[static_cast<std::size_t>(i)].attention.sliding_window == 0;
+  };
+  const auto blocks = static_cast<std::int64_t>(decoder.blocks.size());
+  std::int64_t period = 1;
+  while (period <= blocks && !sees_all(period - 1)) ++period;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    if (sees_all(i) != ((i + 1) % period == 0)) return 0;
+  }
+  return period;
+}
+
+void add_windows(const nn::DecoderSpec& decoder, const checkpoint::gguf::StoredArchitecture& architecture,
+                 const std::string& prefix, Metadata& metadata, std::vector<Deviation>& deviations) {
+  const auto windowed = std::ranges::find_if(
+      decoder.blocks, [](const nn::BlockSpec& block) { return block.attention.sliding_window > 0; });
+  if (windowed == decoder.blocks.end()) return;
+  const std::int64_t window = windowed->attention.sliding_window;
+  if (architecture.window_period == 0) {
+    if (window >= decoder.max_position_embeddings) return;
+    deviations.push_back(
+        {decoder.path, fmt::format("its window of {} tokens is left out: llama.cpp attends to all", window)});
+    return;
+  }
+  metadata.emplace_back(prefix + "attention.sliding_window", count(window));
+  const std::int64_t period = period_of_windows(decoder);
+  const auto blocks = static_cast<std::int64_t>(decoder.blocks.size());
+  if (period == architecture.window_period || (period > blocks && architecture.window_period > blocks))
+    return;
+  FARTHING_REQUIRE(period > 0, Code::kUnsupported, "llama.cpp has no word for this order of windows",
+                   {{"module", decoder.path}}, "use a safetensors format for this model");
+  metadata.emplace_back(prefix + "attention.sliding_window_pattern", count(period));
+  deviations.push_back(
+      {decoder.path, fmt::format("every {}. block sees all tokens; releases of llama.cpp that "
+                                 "do not read this take every {}.",
+                                 period, architecture.window_period)});
+}
+
+// Queries are scaled by a rule of the architecture; what differs is noted in a key of its own.
+void add_query_scale(const nn::DecoderSpec& decoder, const checkpoint::gguf::StoredArchitecture& architecture,
+                     const std::string& prefix, Metadata& metadata, std::vector<Deviation>& deviations) {
+  const nn::AttentionSpec& attention = decoder.blocks.front().attention;
+  const bool is_largest = static_cast<std::int64_t>(decoder.blocks.size()) == architecture.layers_of_largest;
+  const double divisor =
+      is_largest ? static_cast<double>(decoder.hidden_size) / static_cast<double>(attention.num_heads)
+                 : static_cast<double>(attention.head_dim);
+  const double expected = 1 / std::sqrt(divisor);
+  if (std::abs(attention.scale - expected) <= 1e-6 * expected) return;
+  metadata.emplace_back(prefix + "attention.scale", attention.scale);
+  deviations.push_back({decoder.path, fmt::format("scores are multiplied by {:.5f}, in llama.cpp by {:.5f}",
+                                                  attention.scale, expected)});
+}
+
 void add_role(const Json& config, const char* key, const char* stored, Metadata& metadata) {
   const auto found = config.find(key);
   if (found == config.end()) return;
@@ -41,14 +104,15 @@ void add_role(const Json& config, const char* key, const char* stored, Metadata&
 
 }  // namespace
 
-Metadata model_metadata(const nn::ModelSpec& spec, std::string_view architecture, const std::string& name,
-                        std::uint32_t file_type, std::vector<Deviation>& deviations) {
+Metadata model_metadata(const nn::ModelSpec& spec, const checkpoint::gguf::StoredArchitecture& architecture,
+                        const std::string& name, std::uint32_t file_type,
+                        std::vector<Deviation>& deviations) {
   const nn::DecoderSpec& decoder = spec.decoder;
   const nn::BlockSpec& block = decoder.blocks.front();
-  const nn::AttentionSpec& attention = block.attention;
-  FARTHING_CHECK(attention.rope.has_value(), "{} turns no positions", architecture);
-  const std::string prefix = std::string(architecture) + ".";
-  Metadata metadata = {{"general.architecture", std::string(architecture)},
+  const nn::AttentionSpec& attention = attention_to_all(decoder);
+  FARTHING_CHECK(attention.rope.has_value(), "{} turns no positions", architecture.name);
+  const std::string prefix = std::string(architecture.name) + ".";
+  Metadata metadata = {{"general.architecture", std::string(architecture.name)},
                        {"general.type", std::string("model")},
                        {"general.name", name},
                        {"general.file_type", file_type},
@@ -70,10 +134,11 @@ Metadata model_metadata(const nn::ModelSpec& spec, std::string_view architecture
     metadata.emplace_back(prefix + "attention.value_length", count(attention.head_dim));
   }
   add_rope_scaling(*attention.rope, prefix, metadata);
-  if (attention.sliding_window > 0 && attention.sliding_window < decoder.max_position_embeddings) {
-    deviations.push_back(
-        {decoder.path, fmt::format("its window of {} tokens is left out: llama.cpp attends to all",
-                                   attention.sliding_window)});
+  add_windows(decoder, architecture, prefix, metadata, deviations);
+  if (architecture.norms_before_adding) {
+    metadata.emplace_back(prefix + "attn_logit_softcapping", attention.softcap);
+    metadata.emplace_back(prefix + "final_logit_softcapping", decoder.logit_softcap);
+    add_query_scale(decoder, architecture, prefix, metadata, deviations);
   }
   return metadata;
 }

@@ -3,15 +3,17 @@
 
 #include <filesystem>
 
+#include "checkpoint/gguf/model.h"
 #include "checkpoint/gguf/writer.h"
 #include "nn/declaration.h"
 #include "plan/quantize_plan.h"
 
 namespace farthing::plan {
 
-/// The keys of the model itself under `architecture` ("llama"). Notes what llama.cpp does otherwise in
-/// `deviations`. Throws kUnsupported for positions that it has no words for.
-checkpoint::gguf::Metadata model_metadata(const nn::ModelSpec& spec, std::string_view architecture,
+/// The keys of the model itself under the architecture's name ("llama"). Notes what llama.cpp does otherwise
+/// in `deviations`. Throws kUnsupported for positions that it has no words for.
+checkpoint::gguf::Metadata model_metadata(const nn::ModelSpec& spec,
+                                          const checkpoint::gguf::StoredArchitecture& architecture,
                                           const std::string& name, std::uint32_t file_type,
                                           std::vector<Deviation>& deviations);
 

@@ -52,13 +52,13 @@ class GgufPlanner {
                      {{"model_type", model_type}},
                      fmt::format("{} are; use a safetensors format for others",
                                  fmt::join(checkpoint::gguf::stored_model_types(), ", ")));
-    interleaves_ = architecture->interleaves_rows;
+    architecture_ = *architecture;
     choose_ignored();
     const nn::DecoderSpec& decoder = plan_.spec.decoder;
     models::for_each_tensor(plan_.spec, [&](const models::DeclaredTensor& tensor) { add(tensor); });
     add_rope_factors();
     plan_.metadata =
-        model_metadata(plan_.spec, architecture->name, plan_.model_name, file_type(), plan_.deviations);
+        model_metadata(plan_.spec, architecture_, plan_.model_name, file_type(), plan_.deviations);
     auto words = tokenizer_metadata(checkpoint_.directory(), config_, decoder.vocab_size, plan_.deviations);
     std::ranges::move(words, std::back_inserter(plan_.metadata));
     if (plan_.spec.vision)
@@ -95,7 +95,7 @@ class GgufPlanner {
   void add(const models::DeclaredTensor& declared) {
     const auto text = text_name(declared.name);
     if (!text) return;
-    const auto name = checkpoint::gguf::stored_name(*text);
+    const auto name = checkpoint::gguf::stored_name(architecture_, *text);
     FARTHING_REQUIRE(name, Code::kUnsupported, "llama.cpp has no name for a tensor of this model",
                      {{"tensor", declared.name}}, "use a safetensors format for this model");
     const nn::DecoderSpec& decoder = plan_.spec.decoder;
@@ -105,7 +105,8 @@ class GgufPlanner {
     if (tensor.name == "token_embd.weight" && decoder.tie_word_embeddings) tensor.reader = decoder.lm_head;
     tensor.type = options_.mixture != nullptr ? type_of(tensor) : own_type(tensor);
     tensor.carries_codes = options_.mixture == nullptr && quantized_.contains(tensor.module);
-    if (interleaves_) tensor.interleaved_heads = heads_of(tensor.name);
+    if (checkpoint::gguf::holds_factors(architecture_, tensor.name)) tensor.added = 1;
+    if (architecture_.interleaves_rows) tensor.interleaved_heads = heads_of(tensor.name);
     plan_.tensors.push_back(std::move(tensor));
   }
 
@@ -196,7 +197,7 @@ class GgufPlanner {
   const checkpoint::Checkpoint& checkpoint_;
   const Json& config_;
   const GgufOptions& options_;
-  bool interleaves_ = false;
+  checkpoint::gguf::StoredArchitecture architecture_;
   std::set<std::string> linears_;
   std::map<std::string, DType> dtypes_;           // by canonical tensor
   std::map<std::string, std::string> quantized_;  // canonical module to the file's

@@ -23,6 +23,7 @@ struct GgufTensor {
   bool carries_codes = false;  // of a quantized source, unchanged
   Shape shape;
   std::int64_t interleaved_heads = 0;  // heads whose rows change places; 0: none do
+  float added = 0;                     // to every value
   std::vector<float> computed;
 };
 

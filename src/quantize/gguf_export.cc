@@ -110,6 +110,14 @@ Tensor reorder_rows(const Tensor& tensor, const std::vector<std::int64_t>& order
   return result;
 }
 
+Tensor added_to(const Tensor& tensor, float added) {
+  Tensor result = Tensor::zeros(DType::kF32, tensor.shape());
+  const Tensor values = to_float32(tensor);
+  for (std::int64_t i = 0; i < values.numel(); ++i)
+    result.mutable_data<float>()[i] = values.data<float>()[i] + added;
+  return result;
+}
+
 class Export {
  public:
   Export(const plan::GgufPlan& plan, const std::shared_ptr<const checkpoint::Checkpoint>& source,
@@ -243,6 +251,7 @@ class Export {
   Tensor values_of(const plan::GgufTensor& tensor) const {
     if (tensor.source.empty())
       return Tensor::of<float>(tensor.shape, std::span<const float>(tensor.computed));
+    if (tensor.added != 0) return added_to(weights_.tensor(tensor.source), tensor.added);
     if (tensor.module.empty()) return weights_.tensor(tensor.source);
     std::variant<Tensor, QuantizedMatrix> weight = weights_.linear_weight(tensor.module);
     if (const Tensor* plain = std::get_if<Tensor>(&weight)) return *plain;

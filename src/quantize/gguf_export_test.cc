@@ -74,6 +74,33 @@ TEST_F(GgufExport, PlainTypesKeepEveryValue) {
   }
 }
 
+// Gemma's norms hold 1 + w in the file, and its queries, windows and caps have keys of their own.
+TEST_F(GgufExport, GemmaComesBack) {
+  for (const char* family : {"gemma", "gemma2", "gemma3_text", "gemma3"}) {
+    SCOPED_TRACE(family);
+    const char* fixtures = std::getenv("FARTHING_FIXTURES");
+    const fs::path model = std::string(family) == "gemma" || fixtures == nullptr
+                               ? kSource / "tests/data/families" / family
+                               : fs::path(fixtures) / "fixtures/families" / family;
+    if (!fs::exists(model)) continue;
+    write(model, "F32", folder_ / "x.gguf");
+    models::Model original = models::Model::open(model), again = models::Model::open(folder_ / "x.gguf");
+    const std::vector<std::int32_t> ids = {3, 1, 4, 1, 5, 9, 2, 10, 8, 14, 11, 12, 10, 13};
+    const auto logits = [&](models::Model& any) {
+      const models::Prepared prepared = any.prepare(ids, models::PictureTensors(), pool_);
+      return any.logits(any.forward(prepared.hidden, prepared.batch(), pool_), pool_);
+    };
+    const Tensor expected = to_float32(logits(original)), got = to_float32(logits(again));
+    ASSERT_EQ(got.shape(), expected.shape());
+    for (std::int64_t i = 0; i < got.numel(); ++i)
+      ASSERT_NEAR(got.data<float>()[i], expected.data<float>()[i], 1e-4) << i;
+    const Json facts = checkpoint::gguf::read_metadata(folder_ / "x.gguf");
+    const std::string prefix = facts.at("general.architecture").get<std::string>() + ".";
+    EXPECT_TRUE(facts.contains(prefix + "attention.key_length"));
+    EXPECT_EQ(facts.contains(prefix + "attention.sliding_window"), std::string(family) != "gemma");
+  }
+}
+
 // Asks to stop once `after` units of the work are done.
 class Stopping : public Reporter {
  public:

@@ -29,6 +29,9 @@ constexpr PlainType kPlainTypes[] = {{0, DType::kF32},  {1, DType::kF16},  {24, 
                                      {25, DType::kI16}, {26, DType::kI32}, {27, DType::kI64},
                                      {28, DType::kF64}, {30, DType::kBF16}};
 
+// A block type of our own, which no file has: F32 values of which one is taken away.
+constexpr std::uint32_t kFactorsLessOne = ~std::uint32_t{0};
+
 enum class ValueType : std::uint32_t {
   kU8,
   kI8,
@@ -210,9 +213,13 @@ class HeaderReader {
       facts.has_attention_bias = facts.has_attention_bias || original.ends_with(".attn_q.bias");
       if (original == "rope_freqs.weight" && info.dtype == DType::kF32 && info.block_type == 0)
         facts.largest_rope_factor = largest_value(info);
-      const std::optional<std::string> name = tensor_name(original);
+      const std::optional<std::string> name = tensor_name(metadata_, original);
       if (!name) continue;
       info.name = *name;
+      if (holds_factors(metadata_, original)) {
+        if (info.dtype != DType::kF32 || info.block_type != 0) refuse("a norm is not of type F32", original);
+        info.block_type = kFactorsLessOne;
+      }
       info.interleaved_heads = interleaved_heads(metadata_, original);
       const bool divides =
           info.interleaved_heads == 0 || info.shape.front() % (2 * info.interleaved_heads) == 0;
@@ -292,8 +299,11 @@ Json read_metadata(const std::filesystem::path& file) {
 
 Tensor read_tensor(std::span<const std::byte> stored, const TensorInfo& info) {
   Tensor tensor = Tensor::empty(info.dtype, info.shape);
-  if (info.block_type == 0) {
+  if (info.block_type == 0 || info.block_type == kFactorsLessOne) {
     std::memcpy(tensor.mutable_bytes().data(), stored.data(), info.num_bytes);
+    if (info.block_type == kFactorsLessOne) {
+      for (std::int64_t i = 0; i < tensor.numel(); ++i) tensor.mutable_data<float>()[i] -= 1;
+    }
   } else {
     const BlockType& type = *find_block_type(info.block_type);
     const auto* block = reinterpret_cast<const std::uint8_t*>(stored.data());

@@ -1,5 +1,6 @@
 #include "checkpoint/gguf/model.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -9,16 +10,30 @@ namespace farthing::checkpoint::gguf {
 namespace {
 
 struct Architecture {
-  std::string_view name;        // general.architecture
+  StoredArchitecture stored;
   std::string_view model_type;  // config.json
   std::string_view class_name;  // config.json: architectures
-  bool interleaves_rows;        // of query and key, for its own order of rotary embeddings
 };
 
 constexpr Architecture kArchitectures[] = {
-    {"llama", "llama", "LlamaForCausalLM", true},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM", false},
-    {"qwen3", "qwen3", "Qwen3ForCausalLM", false},
+    {{.name = "llama", .interleaves_rows = true}, "llama", "LlamaForCausalLM"},
+    {{.name = "qwen2"}, "qwen2", "Qwen2ForCausalLM"},
+    {{.name = "qwen3"}, "qwen3", "Qwen3ForCausalLM"},
+    {{.name = "gemma", .norms_hold_factors = true}, "gemma", "GemmaForCausalLM"},
+    {{.name = "gemma2",
+      .norms_before_adding = true,
+      .norms_hold_factors = true,
+      .window_period = 2,
+      .layers_of_largest = 46},
+     "gemma2",
+     "Gemma2ForCausalLM"},
+    {{.name = "gemma3",
+      .norms_before_adding = true,
+      .norms_hold_factors = true,
+      .window_period = 6,
+      .layers_of_largest = 62},
+     "gemma3_text",
+     "Gemma3ForCausalLM"},
 };
 
 // Models of other types that are llamas to llama.cpp.
@@ -36,13 +51,34 @@ constexpr std::pair<std::string_view, std::string_view> kOfBlock[] = {
     {"ffn_down.", "mlp.down_proj."},
 };
 
+// What comes before these where branches have norms at both ends.
+constexpr std::pair<std::string_view, std::string_view> kOfNormedBranches[] = {
+    {"post_attention_norm.", "post_attention_layernorm."},
+    {"ffn_norm.", "pre_feedforward_layernorm."},
+    {"post_ffw_norm.", "post_feedforward_layernorm."}};
+
 const Architecture* find_architecture(const Json& metadata) {
   const auto found = metadata.find("general.architecture");
   if (found == metadata.end() || !found->is_string()) return nullptr;
   for (const Architecture& known : kArchitectures) {
-    if (known.name == found->get_ref<const std::string&>()) return &known;
+    if (known.stored.name == found->get_ref<const std::string&>()) return &known;
   }
   return nullptr;
+}
+
+std::vector<std::string_view> architecture_names() {
+  std::vector<std::string_view> names;
+  for (const Architecture& known : kArchitectures) names.push_back(known.stored.name);
+  return names;
+}
+
+std::vector<std::pair<std::string_view, std::string_view>> pairs_of_block(
+    const StoredArchitecture& architecture) {
+  std::vector<std::pair<std::string_view, std::string_view>> pairs;
+  if (architecture.norms_before_adding)
+    pairs.assign(std::begin(kOfNormedBranches), std::end(kOfNormedBranches));
+  pairs.insert(pairs.end(), std::begin(kOfBlock), std::end(kOfBlock));
+  return pairs;
 }
 
 // Values of one architecture's metadata.
@@ -97,6 +133,38 @@ Json rope_scaling(const Values& values, const ModelFacts& facts) {
   return scaling;
 }
 
+constexpr std::int64_t kMostLayers = 65536;
+
+// What Gemma has beside a llama: GELU, and from the second on windows, caps and a scale of queries of their
+// own.
+void add_gemma(const Values& values, const StoredArchitecture& architecture, Json& config) {
+  config.erase("hidden_act");
+  config["hidden_activation"] = config["hidden_act"] = "gelu_pytorch_tanh";
+  if (!config.contains("head_dim")) config["head_dim"] = 256;
+  if (architecture.window_period == 0) return;
+  const std::int64_t heads = config["num_attention_heads"], layers = config["num_hidden_layers"];
+  const std::int64_t hidden = config["hidden_size"], head_dim = config["head_dim"];
+  const double divisor = layers == architecture.layers_of_largest && heads > 0
+                             ? static_cast<double>(hidden) / static_cast<double>(heads)
+                             : static_cast<double>(head_dim);
+  const double scale = values.number("attention.scale", 0);
+  config["query_pre_attn_scalar"] = scale > 0 ? 1 / (scale * scale) : divisor;
+  config["sliding_window"] = values.integer("attention.sliding_window", 4096);
+  const Json* pattern = values.find("attention.sliding_window_pattern");
+  const std::int64_t period = pattern != nullptr && pattern->is_number_integer()
+                                  ? pattern->get<std::int64_t>()
+                                  : architecture.window_period;
+  Json types = Json::array();
+  for (std::int64_t i = 1; i <= std::min<std::int64_t>(layers, kMostLayers); ++i)
+    types.push_back(period > 0 && i % period != 0 ? "sliding_attention" : "full_attention");
+  config["layer_types"] = std::move(types);
+  if (values.find("attn_logit_softcapping") != nullptr)
+    config["attn_logit_softcapping"] = values.number("attn_logit_softcapping");
+  if (values.find("final_logit_softcapping") != nullptr)
+    config["final_logit_softcapping"] = values.number("final_logit_softcapping");
+  config["rope_local_base_freq"] = values.number("rope.freq_base_swa", 10000.0);
+}
+
 // What was written before it became a float: 1e-05 rather than 9.999999747378752e-06.
 double shortest(double value) {
   return std::stod(fmt::format("{}", static_cast<float>(value)));
@@ -104,7 +172,7 @@ double shortest(double value) {
 
 }  // namespace
 
-std::optional<std::string> tensor_name(std::string_view name) {
+std::optional<std::string> tensor_name(const Json& metadata, std::string_view name) {
   if (name.starts_with("rope_freqs.")) return std::nullopt;
   for (const auto& [from, to] : kWhole) {
     if (name.starts_with(from)) return fmt::format("{}{}", to, name.substr(from.size()));
@@ -114,14 +182,16 @@ std::optional<std::string> tensor_name(std::string_view name) {
   if (!name.starts_with(kBlock) || dot == std::string_view::npos) return std::string(name);
   const std::string_view index = name.substr(kBlock.size(), dot - kBlock.size());
   const std::string_view rest = name.substr(dot + 1);
-  for (const auto& [from, to] : kOfBlock) {
+  const Architecture* architecture = find_architecture(metadata);
+  for (const auto& [from, to] :
+       pairs_of_block(architecture != nullptr ? architecture->stored : StoredArchitecture{})) {
     if (rest.starts_with(from))
       return fmt::format("model.layers.{}.{}{}", index, to, rest.substr(from.size()));
   }
   return std::string(name);
 }
 
-std::optional<std::string> stored_name(std::string_view name) {
+std::optional<std::string> stored_name(const StoredArchitecture& architecture, std::string_view name) {
   for (const auto& [to, from] : kWhole) {
     if (name.starts_with(from)) return fmt::format("{}{}", to, name.substr(from.size()));
   }
@@ -130,10 +200,19 @@ std::optional<std::string> stored_name(std::string_view name) {
   if (!name.starts_with(kLayers) || dot == std::string_view::npos) return std::nullopt;
   const std::string_view index = name.substr(kLayers.size(), dot - kLayers.size());
   const std::string_view rest = name.substr(dot + 1);
-  for (const auto& [to, from] : kOfBlock) {
+  for (const auto& [to, from] : pairs_of_block(architecture)) {
     if (rest.starts_with(from)) return fmt::format("blk.{}.{}{}", index, to, rest.substr(from.size()));
   }
   return std::nullopt;
+}
+
+bool holds_factors(const StoredArchitecture& architecture, std::string_view stored_name) {
+  return architecture.norms_hold_factors && stored_name.ends_with("norm.weight");
+}
+
+bool holds_factors(const Json& metadata, std::string_view stored_name) {
+  const Architecture* architecture = find_architecture(metadata);
+  return architecture != nullptr && holds_factors(architecture->stored, stored_name);
 }
 
 std::optional<StoredArchitecture> stored_architecture(std::string_view model_type) {
@@ -141,7 +220,7 @@ std::optional<StoredArchitecture> stored_architecture(std::string_view model_typ
     if (type == model_type) model_type = same;
   }
   for (const Architecture& known : kArchitectures) {
-    if (known.model_type == model_type) return StoredArchitecture{known.name, known.interleaves_rows};
+    if (known.model_type == model_type) return known.stored;
   }
   return std::nullopt;
 }
@@ -155,10 +234,10 @@ std::vector<std::string_view> stored_model_types() {
 
 std::int64_t interleaved_heads(const Json& metadata, std::string_view name) {
   const Architecture* architecture = find_architecture(metadata);
-  if (architecture == nullptr || !architecture->interleaves_rows) return 0;
+  if (architecture == nullptr || !architecture->stored.interleaves_rows) return 0;
   const bool query = name.find(".attn_q.") != std::string_view::npos;
   if (!query && name.find(".attn_k.") == std::string_view::npos) return 0;
-  const Values values(metadata, std::string(architecture->name), "");
+  const Values values(metadata, std::string(architecture->stored.name), "");
   const std::int64_t heads = values.integer("attention.head_count", 0);
   return query ? heads : values.integer("attention.head_count_kv", heads);
 }
@@ -168,8 +247,8 @@ Json model_config(const Json& metadata, const ModelFacts& facts, const std::stri
   FARTHING_REQUIRE(
       architecture != nullptr, Code::kUnsupported, "this architecture of GGUF is not read",
       {{"file", file}, {"general.architecture", metadata.value("general.architecture", Json()).dump()}},
-      "known ones are llama, qwen2 and qwen3");
-  const Values values(metadata, std::string(architecture->name), file);
+      fmt::format("known ones are {}", fmt::join(architecture_names(), ", ")));
+  const Values values(metadata, std::string(architecture->stored.name), file);
   const std::int64_t heads = values.integer("attention.head_count");
   Json config = {{"architectures", {architecture->class_name}},
                  {"model_type", architecture->model_type},
@@ -190,6 +269,7 @@ Json model_config(const Json& metadata, const ModelFacts& facts, const std::stri
   if (architecture->model_type == "llama") config["attention_bias"] = facts.has_attention_bias;
   if (Json scaling = rope_scaling(values, facts); !scaling.is_null())
     config["rope_scaling"] = std::move(scaling);
+  if (architecture->stored.norms_hold_factors) add_gemma(values, architecture->stored, config);
   for (const auto& [key, name] : {std::pair{"tokenizer.ggml.bos_token_id", "bos_token_id"},
                                   {"tokenizer.ggml.eos_token_id", "eos_token_id"}}) {
     if (metadata.contains(key)) config[name] = metadata[key];

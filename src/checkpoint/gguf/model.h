@@ -10,19 +10,27 @@
 
 namespace farthing::checkpoint::gguf {
 
+/// How llama.cpp knows the models of one model_type.
+struct StoredArchitecture {
+  std::string_view name;             // general.architecture
+  bool interleaves_rows = false;     // of query and key, for its own order of rotary embeddings
+  bool norms_before_adding = false;  // blocks have norms before their branches and at their ends
+  bool norms_hold_factors = false;   // 1 + w, where Hugging Face's norms hold w
+  std::int64_t window_period = 0;  // every so many blocks one sees all tokens, the others a window; 0: all do
+  std::int64_t layers_of_largest = 0;  // a model with so many blocks divides scores by sqrt(hidden / heads)
+};
+
 /// The Hugging Face name of a tensor, or nothing when the checkpoint has no such tensor ("rope_freqs.weight",
 /// which is computed). Names that are not known come back as they are.
-std::optional<std::string> tensor_name(std::string_view name);
+std::optional<std::string> tensor_name(const Json& metadata, std::string_view name);
 
 /// llama.cpp's name of a tensor that Hugging Face calls `name` ("model.layers.0.mlp.up_proj.weight"); nothing
 /// where it has none.
-std::optional<std::string> stored_name(std::string_view name);
+std::optional<std::string> stored_name(const StoredArchitecture& architecture, std::string_view name);
 
-/// How llama.cpp knows the models of one model_type.
-struct StoredArchitecture {
-  std::string_view name;          // general.architecture
-  bool interleaves_rows = false;  // of query and key
-};
+/// Whether a tensor holds 1 + w in place of a norm's weight w.
+bool holds_factors(const StoredArchitecture& architecture, std::string_view stored_name);
+bool holds_factors(const Json& metadata, std::string_view stored_name);
 
 /// Nothing for a model_type that cannot be written.
 std::optional<StoredArchitecture> stored_architecture(std::string_view model_type);
