@@ -221,7 +221,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(GramOp, MatchesReference) {
   constexpr std::pair<std::int64_t, std::int64_t> kShapes[] = {{1, 1},    {5, 17},    {64, 48},
                                                                {300, 33}, {257, 130}, {40, 301}};
-  for (const auto& [tokens, size] : kShapes) {
+  for (const auto& shape : kShapes) {
+    const auto tokens = shape.first, size = shape.second;
     SCOPED_TRACE(fmt::format("tokens={} size={}", tokens, size));
     const std::vector<float> x = random_values(tokens * size, 4), start = random_values(size * size, 5);
     std::vector<float> expected = start;
@@ -243,8 +244,8 @@ TEST(GramOp, MatchesReference) {
 }
 
 TEST(ProductSumOp, MatchesReference) {
-  for (const auto& [tokens, size] :
-       {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 17}, {300, 33}, {40, 301}}) {
+  for (const auto& shape : {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 17}, {300, 33}, {40, 301}}) {
+    const auto tokens = shape.first, size = shape.second;
     SCOPED_TRACE(fmt::format("tokens={} size={}", tokens, size));
     const std::vector<float> a = random_values(tokens * size, 4), b = random_values(tokens * size, 9),
                              start = random_values(size * size, 5);
@@ -269,7 +270,8 @@ TEST(SubtractProductTransposedOp, MatchesReference) {
   struct Shape {
     std::int64_t m, n, k;
   };
-  for (const auto& [m, n, k] : {Shape{1, 1, 1}, Shape{13, 50, 128}, Shape{31, 17, 300}}) {
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{13, 50, 128}, Shape{31, 17, 300}}) {
+    const auto m = shape.m, n = shape.n, k = shape.k;
     SCOPED_TRACE(fmt::format("m={} n={} k={}", m, n, k));
     const std::vector<float> a = random_values(m * k, 6), b = random_values(n * k, 7),
                              start = random_values(m * n, 8);
@@ -293,8 +295,9 @@ TEST(SubtractProductOp, MatchesReference) {
   struct Shape {
     std::int64_t m, n, k;
   };
-  for (const auto& [m, n, k] :
+  for (const Shape& shape :
        {Shape{1, 1, 1}, Shape{1, 40, 9}, Shape{13, 50, 128}, Shape{31, 17, 300}, Shape{260, 64, 40}}) {
+    const auto m = shape.m, n = shape.n, k = shape.k;
     SCOPED_TRACE(fmt::format("m={} n={} k={}", m, n, k));
     const std::int64_t a_stride = k + 3, b_stride = n + 5, c_stride = n + 2;
     const std::vector<float> a = random_values(m * a_stride, 6), b = random_values(k * b_stride, 7),

@@ -134,7 +134,7 @@ TEST_F(BlockTest, AWrongShapeNamesTheModule) {
   BlockSpec spec = block_spec();
   spec.mlp.down.in_features = kWidth + 1;
   try {
-    Block(spec, "b", 0, source_);
+    const Block block(spec, "b", 0, source_);
     FAIL() << "loaded";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("b.mlp.down"));

@@ -1,5 +1,6 @@
 #include "plan/recipe.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"

@@ -1,5 +1,6 @@
 #include <random>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -159,7 +160,7 @@ TEST(Bpe, AgreesWithItsDefinition) {
       const std::string left = vocab[random() % vocab.size()];
       const std::string right = vocab[random() % vocab.size()];
       if (std::find(vocab.begin(), vocab.end(), left + right) == vocab.end()) vocab.push_back(left + right);
-      const std::string merge = left + " " + right;
+      const std::string merge = fmt::format("{} {}", left, right);
       if (std::find(merges.begin(), merges.end(), merge) == merges.end()) merges.push_back(merge);
     }
     const Bpe bpe = make_bpe(vocab, merges);

@@ -111,7 +111,7 @@ Json kill_and_resume(const std::string& output, const std::vector<std::string>& 
   const Outcome resumed = run(quantize(kModel, output, second));
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   if (resumed.exit_code != 0) return {{"folds", nullptr}};
-  const Json facts = parse_json(resumed.out, "stdout");
+  Json facts = parse_json(resumed.out, "stdout");
   EXPECT_GE(facts.at("resumed_blocks"), 2);
   return facts;
 }

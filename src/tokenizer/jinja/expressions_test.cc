@@ -1,5 +1,7 @@
 // Literals, operators, printing, access, tests, global functions.
-#include "tokenizer/jinja/render_testing.h"
+#include <gtest/gtest.h>
+
+#include "tokenizer/jinja/test_render.h"
 
 namespace farthing::tokenizer::jinja {
 namespace {

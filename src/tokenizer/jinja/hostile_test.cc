@@ -1,7 +1,10 @@
 // Templates that try to hang, to fill the memory or to overflow the stack, and templates of random pieces.
 #include <random>
 
-#include "tokenizer/jinja/render_testing.h"
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tokenizer/jinja/test_render.h"
 
 namespace farthing::tokenizer::jinja {
 namespace {
@@ -50,15 +53,15 @@ TEST(JinjaHostile, MemoryIsBounded) {
       "{% set ns = namespace(v='x') %}{% for i in range(99) %}{% set ns.v = ns.v + ns.v %}{% endfor %}",
       "{% set ns = namespace(v='x') %}{% for i in range(99) %}{% set ns.v = ns.v ~ ns.v %}{% endfor %}",
       "{% set ns = namespace(v=[1]) %}{% for i in range(99) %}{% set ns.v = ns.v + ns.v %}{% endfor %}",
-      "{% set ns = namespace(v=[1]) %}{% for i in range(99) %}{% set ns.v = [ns.v, ns.v] %}{% endfor %}{{ "
-      "ns.v }}",
-      "{% set ns = namespace(v=[1]) %}{% for i in range(99) %}{% set ns.v = [ns.v, ns.v] %}{% endfor %}{{ "
-      "ns.v|tojson }}",
-      "{% set ns = namespace(v=[1], w=[1]) %}{% for i in range(99) %}{% set ns.v = [ns.v, ns.v] %}{% set "
-      "ns.w = [ns.w, ns.w] %}{% endfor %}{{ ns.v == ns.w }}",
+      ("{% set ns = namespace(v=[1]) %}{% for i in range(99) %}{% set ns.v = [ns.v, ns.v] %}{% endfor %}"
+       "{{ ns.v }}"),
+      ("{% set ns = namespace(v=[1]) %}{% for i in range(99) %}{% set ns.v = [ns.v, ns.v] %}{% endfor %}{{ "
+       "ns.v|tojson }}"),
+      ("{% set ns = namespace(v=[1], w=[1]) %}{% for i in range(99) %}{% set ns.v = [ns.v, ns.v] %}{% set "
+       "ns.w = [ns.w, ns.w] %}{% endfor %}{{ ns.v == ns.w }}"),
       "{% set x = 'x' * 1000000 %}{% for i in range(100) %}{{ x }}{% endfor %}",
-      "{% set ns = namespace() %}{% set x = 'x' * 1000000 %}{% set ns.l = [x] * 100000 %}{{ (x ~ 'a') in "
-      "ns.l }}{{ ns.l|join }}",
+      ("{% set ns = namespace() %}{% set x = 'x' * 1000000 %}{% set ns.l = [x] * 100000 %}{{ (x ~ 'a') in "
+       "ns.l }}{{ ns.l|join }}"),
   };
   for (const char* source : cases) expect_refused(source);
 }
@@ -233,9 +236,11 @@ TEST(JinjaHostile, RandomPiecesNeverCrash) {
   for (int round = 0; round < 20000; ++round) {
     std::string source;
     const auto length = random() % 24;
-    for (std::size_t i = 0; i < length; ++i)
-      source += pieces[random() % pieces.size()] + (random() % 2 == 0 ? " " : "");
-    if (random() % 2 == 0) source = "{{ " + source + " }}";
+    for (std::size_t i = 0; i < length; ++i) {
+      source += pieces[random() % pieces.size()];
+      if (random() % 2 == 0) source += ' ';
+    }
+    if (random() % 2 == 0) source = fmt::format("{{{{ {} }}}}", source);
     rendered += outcome(source, variables()).starts_with("error: ") ? 0 : 1;
   }
   EXPECT_GT(rendered, 500);  // the pieces make sense now and then

@@ -1,5 +1,7 @@
 // The methods of text, dicts and lists; filling in patterns.
-#include "tokenizer/jinja/render_testing.h"
+#include <gtest/gtest.h>
+
+#include "tokenizer/jinja/test_render.h"
 
 namespace farthing::tokenizer::jinja {
 namespace {

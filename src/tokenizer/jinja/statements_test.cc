@@ -1,5 +1,7 @@
 // Tags, white space, scopes, macros.
-#include "tokenizer/jinja/render_testing.h"
+#include <gtest/gtest.h>
+
+#include "tokenizer/jinja/test_render.h"
 
 namespace farthing::tokenizer::jinja {
 namespace {
@@ -164,7 +166,7 @@ TEST(JinjaStatements, SyntaxErrorsNameLineAndText) {
   };
   for (const BadSource& test : cases) {
     try {
-      Template(test.source, "chat_template.jinja");
+      const Template parsed(test.source, "chat_template.jinja");
       ADD_FAILURE() << test.source;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Code::kCorruptData);

@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "tokenizer/jinja/template.h"
