@@ -30,14 +30,15 @@ row() {
   printf '| %-42s | %10.3f | %7.4f | %12.1f %% | %4.2f | %7.1f |\n' "$name" "$(value perplexity <<<"$facts")" \
     "$(value kl_mean <<<"$facts")" "$(bc <<<"100 * $(value top1_agreement <<<"$facts")")" "$bits" "$seconds"
 }
-# quantize NAME SAMPLES FLAGS...
+# quantize NAME SAMPLES FLAGS...: what the scheme is llama.cpp's becomes one file.
 quantize() {
-  local name=$1 samples=$2 facts
+  local name=$1 samples=$2 output=$work/out facts
   shift 2
   is_wanted "$name" || return 0
-  facts=$("$farthing" quantize "$model" -o "$work/out" --overwrite --no-resume --json --quiet \
+  [[ " $* " == *" --scheme Q"* ]] && output+=.gguf
+  facts=$("$farthing" quantize "$model" -o "$output" --overwrite --no-resume --json --quiet \
     --calibration "$folder/data/text/wikitext2-train-part.txt" --sequence-length 512 --samples "$samples" "$@")
-  row "$name" "$work/out" "$(value bits_per_weight <<<"$facts")" "$(value seconds <<<"$facts")"
+  row "$name" "$output" "$(value bits_per_weight <<<"$facts")" "$(value seconds <<<"$facts")"
 }
 
 quantize "RTN W4A16 g64" 1 --method rtn --group-size 64
@@ -54,3 +55,4 @@ quantize "W8A16 g64" 1 --scheme W8A16 --group-size 64
 quantize "SmoothQuant 0.8 + GPTQ W8A8, 32 samples" 32 --method smoothquant+gptq --scheme W8A8
 quantize "FP8_DYNAMIC" 1 --scheme FP8_DYNAMIC
 quantize "NF4, blocks of 64" 1 --scheme NF4
+quantize "Q4_K_M, 64 samples" 64 --scheme Q4_K_M
