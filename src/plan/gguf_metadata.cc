@@ -95,6 +95,24 @@ void add_query_scale(const nn::DecoderSpec& decoder, const checkpoint::gguf::Sto
                                                   attention.scale, expected)});
 }
 
+void add_experts(const nn::MoeSpec& moe, const checkpoint::gguf::StoredArchitecture& architecture,
+                 const std::string& prefix, Metadata& metadata, std::vector<Deviation>& deviations) {
+  metadata.emplace_back(prefix + "expert_count", count(moe.num_experts));
+  metadata.emplace_back(prefix + "expert_used_count", count(moe.num_experts_per_token));
+  if (architecture.mixture == "mlp")
+    metadata.emplace_back(prefix + "expert_feed_forward_length", count(moe.expert.down.in_features));
+  if (moe.shared_expert) {
+    metadata.emplace_back(prefix + "expert_shared_feed_forward_length",
+                          count(moe.shared_expert->down.in_features));
+  }
+  if (moe.normalize_top_k == architecture.normalizes_experts) return;
+  metadata.emplace_back(prefix + "expert_weights_norm", moe.normalize_top_k);
+  deviations.push_back(
+      {moe.name, fmt::format("the weights of chosen experts are {}normalized; llama.cpp does "
+                             "the opposite",
+                             moe.normalize_top_k ? "" : "not ")});
+}
+
 void add_role(const Json& config, const char* key, const char* stored, Metadata& metadata) {
   const auto found = config.find(key);
   if (found == config.end()) return;
@@ -135,6 +153,7 @@ Metadata model_metadata(const nn::ModelSpec& spec, const checkpoint::gguf::Store
   }
   add_rope_scaling(*attention.rope, prefix, metadata);
   add_windows(decoder, architecture, prefix, metadata, deviations);
+  if (block.moe) add_experts(*block.moe, architecture, prefix, metadata, deviations);
   if (architecture.norms_before_adding) {
     metadata.emplace_back(prefix + "attn_logit_softcapping", attention.softcap);
     metadata.emplace_back(prefix + "final_logit_softcapping", decoder.logit_softcap);

@@ -55,6 +55,12 @@ class GgufPlanner {
     architecture_ = *architecture;
     choose_ignored();
     const nn::DecoderSpec& decoder = plan_.spec.decoder;
+    const bool all_alike = std::ranges::all_of(decoder.blocks, [&](const nn::BlockSpec& block) {
+      return block.moe.has_value() == decoder.blocks.front().moe.has_value();
+    });
+    FARTHING_REQUIRE(all_alike, Code::kUnsupported,
+                     "llama.cpp wants experts in every block of this family, or in none",
+                     {{"model_type", model_type}}, "use a safetensors format for this model");
     models::for_each_tensor(plan_.spec, [&](const models::DeclaredTensor& tensor) { add(tensor); });
     add_rope_factors();
     plan_.metadata =
@@ -95,6 +101,8 @@ class GgufPlanner {
   void add(const models::DeclaredTensor& declared) {
     const auto text = text_name(declared.name);
     if (!text) return;
+    if (const auto stacked = checkpoint::gguf::stacked_expert(architecture_, *text))
+      return add_expert(declared, stacked->stack);
     const auto name = checkpoint::gguf::stored_name(architecture_, *text);
     FARTHING_REQUIRE(name, Code::kUnsupported, "llama.cpp has no name for a tensor of this model",
                      {{"tensor", declared.name}}, "use a safetensors format for this model");
@@ -103,11 +111,29 @@ class GgufPlanner {
     const std::string module = without_weight(declared.name);
     if (linears_.contains(module) && declared.name != module) tensor.module = tensor.reader = module;
     if (tensor.name == "token_embd.weight" && decoder.tie_word_embeddings) tensor.reader = decoder.lm_head;
+    if (tensor.name.ends_with(".ffn_gate_inp_shexp.weight"))
+      tensor.shape = {tensor.shape.back()};  // of one row
     tensor.type = options_.mixture != nullptr ? type_of(tensor) : own_type(tensor);
     tensor.carries_codes = options_.mixture == nullptr && quantized_.contains(tensor.module);
     if (checkpoint::gguf::holds_factors(architecture_, tensor.name)) tensor.added = 1;
     if (architecture_.interleaves_rows) tensor.interleaved_heads = heads_of(tensor.name);
     plan_.tensors.push_back(std::move(tensor));
+  }
+
+  // Experts come in their order, each with all of its linears.
+  void add_expert(const models::DeclaredTensor& declared, const std::string& stack) {
+    const std::string module = without_weight(declared.name);
+    const auto [place, is_new] = stacks_.try_emplace(stack, plan_.tensors.size());
+    if (is_new) {
+      GgufTensor tensor{.name = stack, .source = declared.name, .module = module, .shape = declared.shape};
+      tensor.shape.insert(tensor.shape.begin(), 0);
+      tensor.type = options_.mixture != nullptr ? type_of(tensor) : own_type(tensor);
+      tensor.carries_codes = options_.mixture == nullptr && quantized_.contains(module);
+      plan_.tensors.push_back(std::move(tensor));
+    }
+    GgufTensor& tensor = plan_.tensors[place->second];
+    tensor.experts.push_back(module);
+    ++tensor.shape.front();
   }
 
   std::uint32_t type_of(const GgufTensor& tensor) {
@@ -120,6 +146,7 @@ class GgufPlanner {
                                    {.num_blocks = static_cast<std::int64_t>(decoder.blocks.size()),
                                     .num_heads = attention.num_heads,
                                     .num_key_value_heads = attention.num_key_value_heads,
+                                    .num_experts = num_experts(),
                                     .has_head = !decoder.tie_word_embeddings,
                                     .has_importance = options_.weigh_columns},
                                    {.name = tensor.name,
@@ -127,6 +154,11 @@ class GgufPlanner {
                                     .rank = static_cast<std::int64_t>(tensor.shape.size())});
     if (!chosen.deviation.empty()) plan_.deviations.push_back({tensor.source, chosen.deviation});
     return checkpoint::gguf::type_of_name(chosen.type);
+  }
+
+  std::int64_t num_experts() const {
+    const std::optional<nn::MoeSpec>& moe = plan_.spec.decoder.blocks.front().moe;
+    return moe ? moe->num_experts : 0;
   }
 
   // The type that holds a tensor as it is.
@@ -141,7 +173,7 @@ class GgufPlanner {
   // The block type whose values are scale * code with as many codes; whether the scales fit shows at the
   // work.
   std::string_view type_with_grid(const std::string& module) const {
-    const scheme::QuantizationArgs& weights = *reader_->scheme_of(module).weights;
+    const scheme::QuantizationArgs weights = *reader_->scheme_of(module).weights;
     FARTHING_REQUIRE(weights.type == NumberType::kInt && !scheme::is_llm_int8(weights), Code::kUnsupported,
                      "cannot convert without loss: no block type of GGUF has these values",
                      {{"module", module}}, "use farthing quantize --format gguf for types of its own");
@@ -199,6 +231,7 @@ class GgufPlanner {
   const GgufOptions& options_;
   checkpoint::gguf::StoredArchitecture architecture_;
   std::set<std::string> linears_;
+  std::map<std::string, std::size_t> stacks_;     // of experts, in plan_.tensors
   std::map<std::string, DType> dtypes_;           // by canonical tensor
   std::map<std::string, std::string> quantized_;  // canonical module to the file's
   std::unique_ptr<formats::WeightReader> reader_;
@@ -206,6 +239,20 @@ class GgufPlanner {
 };
 
 }  // namespace
+
+std::vector<GgufTensor> pieces_of(const GgufTensor& tensor) {
+  if (tensor.experts.empty()) return {tensor};
+  std::vector<GgufTensor> pieces;
+  for (const std::string& module : tensor.experts) {
+    GgufTensor piece = tensor;
+    piece.source = module + ".weight";
+    piece.module = piece.reader = module;
+    piece.experts.clear();
+    piece.shape.erase(piece.shape.begin());
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
 
 GgufPlan make_gguf_plan(const checkpoint::Checkpoint& checkpoint, const Json& config,
                         const nn::ModelSpec& spec, const GgufOptions& options) {

@@ -19,6 +19,7 @@ struct GgufTensor {
   std::string module;  // canonical path of the linear whose weight it is; empty for other tensors
   std::string
       reader;  // canonical path of the linear that multiplies it: `module`, or the head for a tied embedding
+  std::vector<std::string> experts;  // linears whose weights lie one after the other; empty: `module` alone
   std::uint32_t type = 0;
   bool carries_codes = false;  // of a quantized source, unchanged
   Shape shape;
@@ -26,6 +27,9 @@ struct GgufTensor {
   float added = 0;                     // to every value
   std::vector<float> computed;
 };
+
+/// The weights that a stack of experts consists of, each as a tensor with the stack's name; else `tensor`.
+std::vector<GgufTensor> pieces_of(const GgufTensor& tensor);
 
 struct GgufPlan {
   std::string model_name;

@@ -186,10 +186,7 @@ class Export {
       return;
     }
     const std::size_t first_layer = layers_.size(), first_deviation = deviations_.size();
-    for (const plan::GgufTensor& tensor : tensors) {
-      cancel_.check();
-      write(tensor, writer);
-    }
+    for (const plan::GgufTensor& tensor : tensors) write(tensor, writer);
     writer.sync();
     Json facts = {{"layers", Json::array()}, {"deviations", Json::array()}};
     for (std::size_t i = first_layer; i < layers_.size(); ++i) facts["layers"].push_back(to_json(layers_[i]));
@@ -207,10 +204,12 @@ class Export {
       const calibrate::ImportanceCollector collected = calibrate();
       std::vector<std::pair<std::string, Tensor>> columns;
       for (const plan::GgufTensor& tensor : plan_.tensors) {
-        const std::vector<float> weights = collected.importance(tensor.reader);
-        if (weights.empty()) continue;
-        const Shape shape = {static_cast<std::int64_t>(weights.size())};
-        columns.emplace_back(tensor.name, Tensor::of<float>(shape, std::span<const float>(weights)));
+        for (const plan::GgufTensor& piece : plan::pieces_of(tensor)) {
+          const std::vector<float> weights = collected.importance(piece.reader);
+          if (weights.empty()) continue;
+          const Shape shape = {static_cast<std::int64_t>(weights.size())};
+          columns.emplace_back(piece.reader, Tensor::of<float>(shape, std::span<const float>(weights)));
+        }
       }
       checkpoint::save_safetensors(importance_file(), columns);
       journal_.note(kDone, Json::object());
@@ -219,8 +218,8 @@ class Export {
   }
 
   std::vector<float> importance_of(const plan::GgufTensor& tensor) const {
-    if (!importance_ || !importance_->contains(tensor.name)) return {};
-    const Tensor weights = importance_->read(tensor.name);
+    if (!importance_ || !importance_->contains(tensor.reader)) return {};
+    const Tensor weights = importance_->read(tensor.reader);
     return {weights.data<float>(), weights.data<float>() + weights.numel()};
   }
 
@@ -260,19 +259,25 @@ class Export {
   }
 
   void write(const plan::GgufTensor& tensor, checkpoint::gguf::Writer& writer) {
+    std::uint64_t offset = 0;
+    for (const plan::GgufTensor& piece : plan::pieces_of(tensor)) {
+      cancel_.check();
+      const Tensor stored = piece.carries_codes ? carried(piece) : encoded(piece);
+      writer.write_piece(tensor.name, offset, stored.bytes());
+      offset += stored.num_bytes();
+    }
+  }
+
+  Tensor encoded(const plan::GgufTensor& tensor) {
     const auto start = Clock::now();
-    if (tensor.carries_codes) return carry(tensor, writer);
     const Tensor values = values_of(tensor);
     const std::vector<std::int64_t> order = interleaved_order(values.dim(0), tensor.interleaved_heads);
     const checkpoint::gguf::BlockType* type = checkpoint::gguf::find_block_type(tensor.type);
-    if (type == nullptr) {
-      writer.write(tensor.name, reorder_rows(as_plain(values, tensor), order).bytes());
-      return;
-    }
+    if (type == nullptr) return reorder_rows(as_plain(values, tensor), order);
     const std::vector<float> importance = importance_of(tensor);
+    Tensor blocks;
     try {
-      const Tensor blocks = methods::encode_blocks(*type, values, importance, order, pool_);
-      writer.write(tensor.name, blocks.bytes());
+      blocks = methods::encode_blocks(*type, values, importance, order, pool_);
       note(tensor, methods::measure_blocks(*type, values, blocks, importance, order, pool_), start);
     } catch (const Error& error) {
       if (error.code() != Code::kNumeric) throw;
@@ -282,16 +287,17 @@ class Export {
     if (plan_.needs_calibration && importance.empty() && !tensor.reader.empty())
       deviations_.push_back({tensor.source, "no calibration token reached it, so its columns count alike"});
     weights_.release(tensor.source);
+    return blocks;
   }
 
   // Codes and scales as they are; what would change is an error.
-  void carry(const plan::GgufTensor& tensor, checkpoint::gguf::Writer& writer) {
+  Tensor carried(const plan::GgufTensor& tensor) {
     const std::variant<Tensor, QuantizedMatrix> weight = weights_.linear_weight(tensor.module);
     const auto& quantized = std::get<QuantizedMatrix>(weight);
     const auto order = interleaved_order(quantized.rows, tensor.interleaved_heads);
+    Tensor blocks;
     try {
-      writer.write(tensor.name,
-                   carry_codes(*checkpoint::gguf::find_block_type(tensor.type), quantized, order).bytes());
+      blocks = carry_codes(*checkpoint::gguf::find_block_type(tensor.type), quantized, order);
     } catch (const Error& error) {
       if (error.code() == Code::kInternal) throw;
       throw Error(error.code(), "cannot convert without loss: " + error.message(),
@@ -301,6 +307,7 @@ class Export {
                        .method = "carried over",
                        .scheme = std::string(checkpoint::gguf::type_name(tensor.type)),
                        .sqnr_db = 300});
+    return blocks;
   }
 
   static Tensor as_plain(const Tensor& values, const plan::GgufTensor& tensor) {
@@ -370,7 +377,7 @@ class Export {
   const CancelToken& cancel_;
   Target target_;
   Journal journal_;
-  std::optional<checkpoint::Checkpoint> importance_;  // of columns, by tensor
+  std::optional<checkpoint::Checkpoint> importance_;  // of columns, by the linear that reads them
   std::vector<plan::LayerResult> layers_;
   std::vector<plan::Deviation> deviations_;
   std::int64_t resumed_units_ = 0;

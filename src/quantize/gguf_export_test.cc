@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "checkpoint/gguf/gguf.h"
 #include "checkpoint/test_files.h"
+#include "checkpoint/writer.h"
 #include "models/model.h"
 #include "models/prompt.h"
 #include "models/tokenizer_files.h"
@@ -99,6 +100,80 @@ TEST_F(GgufExport, GemmaComesBack) {
     EXPECT_TRUE(facts.contains(prefix + "attention.key_length"));
     EXPECT_EQ(facts.contains(prefix + "attention.sliding_window"), std::string(family) != "gemma");
   }
+}
+
+// A model of a configuration with weights that are anything.
+fs::path make_model(const fs::path& folder, const Json& config) {
+  fs::create_directories(folder);
+  write_text_atomically(folder / "config.json", config.dump());
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  std::uint32_t state = 7;
+  models::for_each_tensor(models::declare(models::Config(config)),
+                          [&](const models::DeclaredTensor& declared) {
+                            Tensor tensor = Tensor::zeros(DType::kF32, declared.shape);
+                            for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+                              state = state * 1664525 + 1013904223;
+                              tensor.mutable_data<float>()[i] =
+                                  static_cast<float>(state >> 8) / static_cast<float>(1 << 25) - 0.2f;
+                            }
+                            tensors.emplace_back(declared.name, tensor);
+                          });
+  checkpoint::save_safetensors(folder / "model.safetensors", tensors);
+  return folder;
+}
+
+Json mixture_config(const std::string& family, bool normalized) {
+  return {{"model_type", family},
+          {"vocab_size", 40},
+          {"hidden_size", 32},
+          {"intermediate_size", 64},
+          {"moe_intermediate_size", 32},
+          {"shared_expert_intermediate_size", 64},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"num_experts", 5},
+          {"num_local_experts", 5},
+          {"num_experts_per_tok", 2},
+          {"norm_topk_prob", normalized},
+          {"max_position_embeddings", 64},
+          {"tie_word_embeddings", false}};
+}
+
+// Experts lie in stacks in the file; the shared one and its gate have names of their own.
+TEST_F(GgufExport, ExpertsComeBack) {
+  for (const auto& [family, normalized, stored] : {std::tuple{"mixtral", true, "llama"},
+                                                   {"qwen2_moe", false, "qwen2moe"},
+                                                   {"qwen2_moe", true, "qwen2moe"},
+                                                   {"qwen3_moe", true, "qwen3moe"}}) {
+    SCOPED_TRACE(family);
+    const fs::path model = make_model(folder_ / family, mixture_config(family, normalized));
+    const plan::QuantizeResult result = write(model, "F32", folder_ / "x.gguf");
+    EXPECT_EQ(distance(model, folder_ / "x.gguf"), 0);
+    const Json facts = checkpoint::gguf::read_metadata(folder_ / "x.gguf");
+    EXPECT_EQ(facts.at("general.architecture"), stored);
+    EXPECT_EQ(facts.at(std::string(stored) + ".expert_count"), 5);
+    models::Model original = models::Model::open(model), again = models::Model::open(folder_ / "x.gguf");
+    EXPECT_EQ(again.spec().decoder.blocks[0].moe->normalize_top_k, normalized);
+    const std::vector<std::int32_t> ids = {3, 1, 4, 15, 9, 26, 5, 35};
+    const auto logits = [&](models::Model& any) {
+      const models::Prepared prepared = any.prepare(ids, models::PictureTensors(), pool_);
+      return to_float32(any.logits(any.forward(prepared.hidden, prepared.batch(), pool_), pool_));
+    };
+    EXPECT_TRUE(std::ranges::equal(logits(original).bytes(), logits(again).bytes()));
+    const plan::QuantizeResult rounded = write(model, "Q8_0", folder_ / "x.gguf");
+    EXPECT_LT(distance(model, folder_ / "x.gguf"), 0.01);
+    EXPECT_TRUE(std::ranges::any_of(rounded.layers, [](const plan::LayerResult& layer) {
+      return layer.name.find(".experts.4.") != std::string::npos && layer.scheme == "Q8_0";
+    }));
+  }
+}
+
+TEST_F(GgufExport, BlocksWithAndWithoutExpertsAreRefused) {
+  Json config = mixture_config("qwen3_moe", true);
+  config["mlp_only_layers"] = {1};
+  EXPECT_THROW(write(make_model(folder_ / "mixed", config), "F32", folder_ / "x.gguf"), Error);
 }
 
 // Asks to stop once `after` units of the work are done.

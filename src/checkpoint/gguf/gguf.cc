@@ -213,9 +213,12 @@ class HeaderReader {
       facts.has_attention_bias = facts.has_attention_bias || original.ends_with(".attn_q.bias");
       if (original == "rope_freqs.weight" && info.dtype == DType::kF32 && info.block_type == 0)
         facts.largest_rope_factor = largest_value(info);
+      if (original.ends_with("_exps.weight") && take_experts(info, container.tensors)) continue;
       const std::optional<std::string> name = tensor_name(metadata_, original);
       if (!name) continue;
       info.name = *name;
+      if (original.ends_with(".ffn_gate_inp_shexp.weight") && info.shape.size() == 1)
+        info.shape.insert(info.shape.begin(), 1);  // a linear of one output
       if (holds_factors(metadata_, original)) {
         if (info.dtype != DType::kF32 || info.block_type != 0) refuse("a norm is not of type F32", original);
         info.block_type = kFactorsLessOne;
@@ -234,6 +237,28 @@ class HeaderReader {
     return container;
   }
 
+  // A stack of experts becomes a tensor for each. Stacks that lie over each other are refused, so that a
+  // small file cannot name many experts.
+  bool take_experts(const TensorInfo& stack, std::vector<TensorInfo>& tensors) {
+    if (stack.shape.size() != 3 || names_of_experts(metadata_, stack.name, 1).empty()) return false;
+    const std::int64_t experts = stack.shape.front();
+    stacked_bytes_ += stack.stored_bytes;
+    const bool plausible = experts > 0 && static_cast<std::uint64_t>(experts) <= stack.stored_bytes &&
+                           stacked_bytes_ <= in_.position() + in_.remaining();
+    if (!plausible) refuse("a stack of experts is impossible", stack.name);
+    const auto count = static_cast<std::uint64_t>(experts);
+    TensorInfo piece = stack;
+    piece.shape.erase(piece.shape.begin());
+    piece.num_bytes /= count;
+    piece.stored_bytes /= count;
+    for (std::string& name : names_of_experts(metadata_, stack.name, experts)) {
+      piece.name = std::move(name);
+      tensors.push_back(piece);
+      piece.offset += piece.stored_bytes;
+    }
+    return true;
+  }
+
   float largest_value(const TensorInfo& info) {
     ByteReader values = in_;
     values.seek(info.offset);
@@ -246,6 +271,7 @@ class HeaderReader {
   ByteReader in_;
   bool keep_arrays_;
   bool is_further_ = false;  // a shard after the first
+  std::uint64_t stacked_bytes_ = 0;
   Json metadata_ = Json::object();
   std::vector<TensorInfo> tensors_;
 };

@@ -147,6 +147,24 @@ TEST_F(Gguf, RowsOfHeadsArePutBackInOrder) {
   EXPECT_EQ(rows, std::vector<int>({0, 2, 1, 3, 4, 6, 5, 7}));
 }
 
+// Two experts of 4 x 8 in a stack, and stacks that lie about how many there are.
+TEST_F(Gguf, StacksOfExpertsComeApart) {
+  const auto with_experts = [](std::vector<std::uint64_t> dims, const std::string& bytes) {
+    Builder builder = small_model();
+    builder.count("llama.expert_count", 2);
+    builder.count("llama.expert_used_count", 1);
+    builder.tensor("blk.0.ffn_up_exps.weight", std::move(dims), 0, bytes);
+    return builder.bytes();
+  };
+  const Checkpoint checkpoint = open(with_experts({8, 4, 2}, floats(64)));
+  EXPECT_EQ(checkpoint.config()["model_type"], "mixtral");
+  const Tensor second = checkpoint.read("model.layers.0.block_sparse_moe.experts.1.w3.weight");
+  EXPECT_EQ(second.shape(), Shape({4, 8}));
+  EXPECT_EQ(second.data<float>()[0], 32);
+  EXPECT_THAT(problem(with_experts({8, 0, 1ull << 60}, "")), HasSubstr("stack of experts"));
+  EXPECT_THAT(problem(with_experts({8, 4, 1 << 20}, floats(64))), HasSubstr("outside"));
+}
+
 TEST_F(Gguf, AnyBytesAreBlocksOfEveryType) {
   for (std::uint32_t id = 0; id < 64; ++id) {
     const BlockType* type = find_block_type(id);

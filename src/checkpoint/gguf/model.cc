@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "base/error.h"
@@ -17,8 +18,13 @@ struct Architecture {
 
 constexpr Architecture kArchitectures[] = {
     {{.name = "llama", .interleaves_rows = true}, "llama", "LlamaForCausalLM"},
+    {{.name = "llama", .interleaves_rows = true, .mixture = "block_sparse_moe"},
+     "mixtral",
+     "MixtralForCausalLM"},
     {{.name = "qwen2"}, "qwen2", "Qwen2ForCausalLM"},
+    {{.name = "qwen2moe", .mixture = "mlp", .normalizes_experts = false}, "qwen2_moe", "Qwen2MoeForCausalLM"},
     {{.name = "qwen3"}, "qwen3", "Qwen3ForCausalLM"},
+    {{.name = "qwen3moe", .mixture = "mlp"}, "qwen3_moe", "Qwen3MoeForCausalLM"},
     {{.name = "gemma", .norms_hold_factors = true}, "gemma", "GemmaForCausalLM"},
     {{.name = "gemma2",
       .norms_before_adding = true,
@@ -57,24 +63,58 @@ constexpr std::pair<std::string_view, std::string_view> kOfNormedBranches[] = {
     {"ffn_norm.", "pre_feedforward_layernorm."},
     {"post_ffw_norm.", "post_feedforward_layernorm."}};
 
+constexpr std::pair<std::string_view, std::string_view> kOfSharedExpert[] = {
+    {"ffn_gate_inp_shexp.", "mlp.shared_expert_gate."},
+    {"ffn_gate_shexp.", "mlp.shared_expert.gate_proj."},
+    {"ffn_up_shexp.", "mlp.shared_expert.up_proj."},
+    {"ffn_down_shexp.", "mlp.shared_expert.down_proj."}};
+
+// Stacks, and the linears of an expert as Mixtral and all others call them.
+struct ExpertLinear {
+  std::string_view stack, mixtral, others;
+};
+constexpr ExpertLinear kExpertLinears[] = {{"ffn_gate_exps", "w1", "gate_proj"},
+                                           {"ffn_up_exps", "w3", "up_proj"},
+                                           {"ffn_down_exps", "w2", "down_proj"}};
+
+std::string_view linear_name(const ExpertLinear& linear, const StoredArchitecture& architecture) {
+  return architecture.mixture == "mlp" ? linear.others : linear.mixtral;
+}
+
+// A llama with experts is another family to Hugging Face.
+bool has_experts(const Json& metadata, std::string_view name) {
+  const auto count = metadata.find(fmt::format("{}.expert_count", name));
+  return count != metadata.end() && count->is_number_integer() && *count > 0;
+}
+
 const Architecture* find_architecture(const Json& metadata) {
   const auto found = metadata.find("general.architecture");
   if (found == metadata.end() || !found->is_string()) return nullptr;
   for (const Architecture& known : kArchitectures) {
-    if (known.stored.name == found->get_ref<const std::string&>()) return &known;
+    const std::string_view name = known.stored.name;
+    if (name == found->get_ref<const std::string&>() &&
+        known.stored.mixture.empty() != has_experts(metadata, name))
+      return &known;
   }
   return nullptr;
 }
 
 std::vector<std::string_view> architecture_names() {
   std::vector<std::string_view> names;
-  for (const Architecture& known : kArchitectures) names.push_back(known.stored.name);
+  for (const Architecture& known : kArchitectures) {
+    if (names.empty() || names.back() != known.stored.name) names.push_back(known.stored.name);
+  }
   return names;
 }
 
 std::vector<std::pair<std::string_view, std::string_view>> pairs_of_block(
     const StoredArchitecture& architecture) {
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
+  if (!architecture.mixture.empty()) {
+    pairs.assign(std::begin(kOfSharedExpert), std::end(kOfSharedExpert));
+    pairs.emplace_back("ffn_gate_inp.",
+                       architecture.mixture == "mlp" ? "mlp.gate." : "block_sparse_moe.gate.");
+  }
   if (architecture.norms_before_adding)
     pairs.assign(std::begin(kOfNormedBranches), std::end(kOfNormedBranches));
   pairs.insert(pairs.end(), std::begin(kOfBlock), std::end(kOfBlock));
@@ -165,6 +205,19 @@ void add_gemma(const Values& values, const StoredArchitecture& architecture, Jso
   config["rope_local_base_freq"] = values.number("rope.freq_base_swa", 10000.0);
 }
 
+void add_experts(const Values& values, const StoredArchitecture& architecture, Json& config) {
+  config["num_experts"] = config["num_local_experts"] = values.integer("expert_count");
+  config["num_experts_per_tok"] = values.integer("expert_used_count");
+  const Json* normalizes = values.find("expert_weights_norm");
+  config["norm_topk_prob"] = normalizes != nullptr && normalizes->is_boolean()
+                                 ? normalizes->get<bool>()
+                                 : architecture.normalizes_experts;
+  if (architecture.mixture != "mlp") return;
+  config["moe_intermediate_size"] = values.integer("expert_feed_forward_length");
+  if (values.find("expert_shared_feed_forward_length") != nullptr)
+    config["shared_expert_intermediate_size"] = values.integer("expert_shared_feed_forward_length");
+}
+
 // What was written before it became a float: 1e-05 rather than 9.999999747378752e-06.
 double shortest(double value) {
   return std::stod(fmt::format("{}", static_cast<float>(value)));
@@ -204,6 +257,46 @@ std::optional<std::string> stored_name(const StoredArchitecture& architecture, s
     if (rest.starts_with(from)) return fmt::format("blk.{}.{}{}", index, to, rest.substr(from.size()));
   }
   return std::nullopt;
+}
+
+std::optional<StackedExpert> stacked_expert(const StoredArchitecture& architecture, std::string_view name) {
+  constexpr std::string_view kLayers = "model.layers.", kWeight = ".weight";
+  const std::string experts = fmt::format(".{}.experts.", architecture.mixture);
+  const std::size_t at = name.find(experts);
+  if (architecture.mixture.empty() || !name.starts_with(kLayers) || !name.ends_with(kWeight) ||
+      at == std::string_view::npos)
+    return std::nullopt;
+  const std::string_view index = name.substr(kLayers.size(), at - kLayers.size());
+  std::string_view rest = name.substr(at + experts.size());
+  std::int64_t expert = 0;
+  const auto [end, problem] = std::from_chars(rest.data(), rest.data() + rest.size(), expert);
+  if (problem != std::errc()) return std::nullopt;
+  rest = rest.substr(static_cast<std::size_t>(end - rest.data()));
+  for (const ExpertLinear& linear : kExpertLinears) {
+    if (rest == fmt::format(".{}{}", linear_name(linear, architecture), kWeight))
+      return StackedExpert{fmt::format("blk.{}.{}{}", index, linear.stack, kWeight), expert};
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> names_of_experts(const Json& metadata, std::string_view stored_name,
+                                          std::int64_t experts) {
+  const Architecture* architecture = find_architecture(metadata);
+  if (architecture == nullptr || architecture->stored.mixture.empty()) return {};
+  constexpr std::string_view kBlock = "blk.";
+  for (const ExpertLinear& linear : kExpertLinears) {
+    const std::string ending = fmt::format(".{}.weight", linear.stack);
+    if (!stored_name.starts_with(kBlock) || !stored_name.ends_with(ending)) continue;
+    const std::string_view index =
+        stored_name.substr(kBlock.size(), stored_name.size() - kBlock.size() - ending.size());
+    std::vector<std::string> names;
+    for (std::int64_t expert = 0; expert < experts; ++expert)
+      names.push_back(fmt::format("model.layers.{}.{}.experts.{}.{}.weight", index,
+                                  architecture->stored.mixture, expert,
+                                  linear_name(linear, architecture->stored)));
+    return names;
+  }
+  return {};
 }
 
 bool holds_factors(const StoredArchitecture& architecture, std::string_view stored_name) {
@@ -269,6 +362,7 @@ Json model_config(const Json& metadata, const ModelFacts& facts, const std::stri
   if (architecture->model_type == "llama") config["attention_bias"] = facts.has_attention_bias;
   if (Json scaling = rope_scaling(values, facts); !scaling.is_null())
     config["rope_scaling"] = std::move(scaling);
+  if (!architecture->stored.mixture.empty()) add_experts(values, architecture->stored, config);
   if (architecture->stored.norms_hold_factors) add_gemma(values, architecture->stored, config);
   for (const auto& [key, name] : {std::pair{"tokenizer.ggml.bos_token_id", "bos_token_id"},
                                   {"tokenizer.ggml.eos_token_id", "eos_token_id"}}) {

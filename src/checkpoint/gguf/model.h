@@ -16,6 +16,8 @@ struct StoredArchitecture {
   bool interleaves_rows = false;     // of query and key, for its own order of rotary embeddings
   bool norms_before_adding = false;  // blocks have norms before their branches and at their ends
   bool norms_hold_factors = false;   // 1 + w, where Hugging Face's norms hold w
+  std::string_view mixture = {};     // where Hugging Face has the experts in a block; empty: there are none
+  bool normalizes_experts = true;    // the weights of the chosen experts add up to 1
   std::int64_t window_period = 0;  // every so many blocks one sees all tokens, the others a window; 0: all do
   std::int64_t layers_of_largest = 0;  // a model with so many blocks divides scores by sqrt(hidden / heads)
 };
@@ -27,6 +29,19 @@ std::optional<std::string> tensor_name(const Json& metadata, std::string_view na
 /// llama.cpp's name of a tensor that Hugging Face calls `name` ("model.layers.0.mlp.up_proj.weight"); nothing
 /// where it has none.
 std::optional<std::string> stored_name(const StoredArchitecture& architecture, std::string_view name);
+
+/// A weight that is one of a stack, [experts, out, in], of which Hugging Face has a tensor for each expert.
+struct StackedExpert {
+  std::string stack;  // "blk.0.ffn_up_exps.weight"
+  std::int64_t expert = 0;
+};
+
+/// Nothing for names that are not of an expert.
+std::optional<StackedExpert> stacked_expert(const StoredArchitecture& architecture, std::string_view name);
+
+/// The Hugging Face names of so many experts in a stack; empty when `stored_name` is none.
+std::vector<std::string> names_of_experts(const Json& metadata, std::string_view stored_name,
+                                          std::int64_t experts);
 
 /// Whether a tensor holds 1 + w in place of a norm's weight w.
 bool holds_factors(const StoredArchitecture& architecture, std::string_view stored_name);

@@ -197,10 +197,17 @@ Writer::Place& Writer::place_of(std::string_view name) {
 }
 
 void Writer::write(std::string_view name, std::span<const std::byte> bytes) {
-  Place& place = place_of(name);
+  const Place& place = place_of(name);
   FARTHING_CHECK(bytes.size() == place.bytes, "{}: {} bytes, planned {}", name, bytes.size(), place.bytes);
-  file_.write_at(place.offset, bytes);
-  place.written = true;
+  write_piece(name, 0, bytes);
+}
+
+void Writer::write_piece(std::string_view name, std::uint64_t offset, std::span<const std::byte> bytes) {
+  Place& place = place_of(name);
+  FARTHING_CHECK(offset + bytes.size() <= place.bytes, "{}: {} bytes, planned {}", name,
+                 offset + bytes.size(), place.bytes);
+  file_.write_at(place.offset + offset, bytes);
+  place.written = place.written || offset + bytes.size() == place.bytes;
 }
 
 void Writer::mark_written(std::string_view name) {

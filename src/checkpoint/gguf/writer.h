@@ -58,6 +58,9 @@ class Writer {
   /// Writes a whole tensor, in the bytes of its type.
   void write(std::string_view name, std::span<const std::byte> bytes);
 
+  /// Writes a piece of a tensor, which is whole once the piece at its end is written.
+  void write_piece(std::string_view name, std::uint64_t offset, std::span<const std::byte> bytes);
+
   /// Says that an earlier Writer wrote this tensor and made it durable.
   void mark_written(std::string_view name);
 
