@@ -3,7 +3,6 @@
 #include "base/directory.h"
 #include "base/error.h"
 #include "checkpoint/gguf/gguf.h"
-#include "tokenizer/ggml_vocabulary.h"
 
 namespace farthing::models {
 namespace {
@@ -91,6 +90,13 @@ tokenizer::GgmlVocabulary read_vocabulary(const Json& metadata) {
   return vocabulary;
 }
 
+tokenizer::GgmlVocabulary own_vocabulary(const fs::path& file, const Json& metadata) {
+  FARTHING_REQUIRE(metadata.contains("tokenizer.ggml.tokens"), Code::kNotFound,
+                   "no tokenizer in this GGUF file", {{"file", file.string()}},
+                   "lay the tokenizer files of the original checkpoint beside it");
+  return read_vocabulary(metadata);
+}
+
 bool has_tokenizer_files(const fs::path& folder) {
   return path_exists(folder / "tokenizer.json") || path_exists(folder / "tokenizer.model") ||
          path_exists(folder / "vocab.json");
@@ -102,6 +108,11 @@ fs::path folder_of(const fs::path& model) {
   return is_folder(model) ? model : fs::absolute(model).parent_path();
 }
 
+fs::path home_of(const checkpoint::Checkpoint& checkpoint) {
+  const fs::path& first = checkpoint.files().front();
+  return first.extension() == ".gguf" ? first : checkpoint.directory();
+}
+
 std::string name_of(const fs::path& model) {
   const fs::path plain = fs::weakly_canonical(model);
   return (is_folder(model) ? plain.filename() : plain.stem()).string();
@@ -111,7 +122,7 @@ tokenizer::Tokenizer open_tokenizer(const fs::path& model) {
   const auto file = gguf_file(model);
   if (!file) return tokenizer::Tokenizer::open(folder_of(model));
   try {
-    return tokenizer::make_tokenizer(read_vocabulary(checkpoint::gguf::read_metadata(*file)));
+    return tokenizer::make_tokenizer(own_vocabulary(*file, checkpoint::gguf::read_metadata(*file)));
   } catch (const Error& error) {
     const bool beside = error.code() != Code::kInternal && has_tokenizer_files(folder_of(model));
     if (beside) return tokenizer::Tokenizer::open(folder_of(model));
@@ -121,9 +132,15 @@ tokenizer::Tokenizer open_tokenizer(const fs::path& model) {
   }
 }
 
+tokenizer::GgmlVocabulary ggml_vocabulary(const fs::path& model, std::int64_t size) {
+  const auto file = gguf_file(model);
+  if (!file) return tokenizer::read_ggml_vocabulary(folder_of(model), size);
+  return own_vocabulary(*file, checkpoint::gguf::read_metadata(*file));
+}
+
 std::map<std::string, std::string> tokenizer_files(const fs::path& gguf_file) {
   const Json metadata = checkpoint::gguf::read_metadata(gguf_file);
-  auto files = tokenizer::tokenizer_files(read_vocabulary(metadata));
+  auto files = tokenizer::tokenizer_files(own_vocabulary(gguf_file, metadata));
   if (auto text = Values(metadata).find<std::string>("tokenizer.chat_template"))
     files["chat_template.jinja"] = std::move(*text);
   return files;

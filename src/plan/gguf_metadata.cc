@@ -5,8 +5,7 @@
 #include <numbers>
 
 #include "base/error.h"
-#include "tokenizer/chat_template.h"
-#include "tokenizer/ggml_vocabulary.h"
+#include "models/tokenizer_files.h"
 
 namespace farthing::plan {
 namespace {
@@ -162,12 +161,12 @@ Metadata model_metadata(const nn::ModelSpec& spec, const checkpoint::gguf::Store
   return metadata;
 }
 
-Metadata tokenizer_metadata(const std::filesystem::path& directory, const Json& config,
-                            std::int64_t vocab_size, std::vector<Deviation>& deviations) {
+Metadata tokenizer_metadata(const std::filesystem::path& model, const Json& config, std::int64_t vocab_size,
+                            std::vector<Deviation>& deviations) {
   Metadata metadata;
   std::optional<tokenizer::GgmlVocabulary> vocabulary;
   try {
-    vocabulary = tokenizer::read_ggml_vocabulary(directory, vocab_size);
+    vocabulary = models::ggml_vocabulary(model, vocab_size);
   } catch (const Error& error) {
     if (error.code() != Code::kNotFound) throw;
     deviations.push_back(
@@ -204,7 +203,7 @@ Metadata tokenizer_metadata(const std::filesystem::path& directory, const Json& 
         "tokenizer.ggml.precompiled_charsmap",
         std::vector<std::uint8_t>(vocabulary->charsmap.begin(), vocabulary->charsmap.end()));
   }
-  if (const auto chat = tokenizer::ChatTemplate::open(directory))
+  if (const auto chat = models::open_chat_template(model))
     metadata.emplace_back("tokenizer.chat_template", chat->source());
   return metadata;
 }

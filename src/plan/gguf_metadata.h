@@ -17,9 +17,9 @@ checkpoint::gguf::Metadata model_metadata(const nn::ModelSpec& spec,
                                           const std::string& name, std::uint32_t file_type,
                                           std::vector<Deviation>& deviations);
 
-/// The keys of the tokenizer and chat template in `directory`; of the ids of config.json only where there is
-/// no tokenizer, which is noted.
-checkpoint::gguf::Metadata tokenizer_metadata(const std::filesystem::path& directory, const Json& config,
+/// The keys of the tokenizer and chat template of `model`, a folder or a GGUF file; of the ids of config.json
+/// only where there is no tokenizer, which is noted.
+checkpoint::gguf::Metadata tokenizer_metadata(const std::filesystem::path& model, const Json& config,
                                               std::int64_t vocab_size, std::vector<Deviation>& deviations);
 
 /// Factors of the frequencies where a scaling has one for each (Llama 3); else empty.

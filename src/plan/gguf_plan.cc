@@ -65,7 +65,8 @@ class GgufPlanner {
     add_rope_factors();
     plan_.metadata =
         model_metadata(plan_.spec, architecture_, plan_.model_name, file_type(), plan_.deviations);
-    auto words = tokenizer_metadata(checkpoint_.directory(), config_, decoder.vocab_size, plan_.deviations);
+    auto words =
+        tokenizer_metadata(models::home_of(checkpoint_), config_, decoder.vocab_size, plan_.deviations);
     std::ranges::move(words, std::back_inserter(plan_.metadata));
     if (plan_.spec.vision)
       plan_.deviations.push_back(

@@ -12,9 +12,9 @@
 #include "formats/weight_format.h"
 #include "models/family.h"
 #include "models/tensor_part.h"
-#include "models/tokenizer_files.h"
 #include "plan/modifier_match.h"
 #include "plan/quantize_plan.h"
+#include "quantize/finish.h"
 #include "scheme/quantizer.h"
 
 namespace farthing::quantize {
@@ -305,20 +305,7 @@ class Conversion {
         write_text_atomically(directory / name, content.dump(2) + "\n");
     }
     write_text_atomically(directory / "config.json", config.dump(2) + "\n");
-    write_own_tokenizer(directory);
-  }
-
-  // A GGUF file brings its tokenizer along; files that lie beside it go before.
-  void write_own_tokenizer(const std::filesystem::path& directory) const {
-    if (path_exists(directory / "tokenizer.json") || path_exists(directory / "tokenizer.model")) return;
-    try {
-      if (source_.files().front().extension() != ".gguf") return;
-      for (const auto& [name, text] : models::tokenizer_files(source_.files().front()))
-        write_text_atomically(directory / name, text);
-    } catch (const Error& error) {
-      if (error.code() != Code::kUnsupported) throw;
-      reporter_.warn(fmt::format("no tokenizer was written: {}; {}", error.what(), error.hint()));
-    }
+    write_tokenizer(source_, directory, reporter_);
   }
 
   // Every value, before the type in which a loader would form it.

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "base/directory.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
 #include "checkpoint/staging.h"
 #include "formats/weight_format.h"
+#include "models/tokenizer_files.h"
 #include "plan/transform_recipe.h"
 
 namespace farthing::quantize {
@@ -82,6 +84,18 @@ void finish_directory(const plan::QuantizePlan& plan, const checkpoint::Checkpoi
   for (const auto& [name, content] : writer->side_files(plan.quantization))
     write_text_atomically(directory / name, content.dump(2) + "\n");
   write_text_atomically(directory / "recipe.yaml", recipe_text(plan));
+}
+
+void write_tokenizer(const checkpoint::Checkpoint& source, const fs::path& directory, Reporter& reporter) {
+  if (source.files().front().extension() != ".gguf") return;
+  if (path_exists(directory / "tokenizer.json") || path_exists(directory / "tokenizer.model")) return;
+  try {
+    for (const auto& [name, text] : models::tokenizer_files(source.files().front()))
+      write_text_atomically(directory / name, text);
+  } catch (const Error& error) {
+    if (error.code() != Code::kUnsupported && error.code() != Code::kNotFound) throw;
+    reporter.warn(fmt::format("no tokenizer was written: {}; {}", error.what(), error.hint()));
+  }
 }
 
 std::string sha256_of_weights(const fs::path& directory) {

@@ -77,6 +77,7 @@ class Run {
     writer_.finish();
     check_written_weights();
     finish_directory(plan_, *source_, staged_.path());
+    write_tokenizer(*source_, staged_.path(), reporter_);
     plan::QuantizeResult result = describe();
     result.seconds = seconds_since(start);
     if (add_reports_) add_reports_(result, staged_.path());

@@ -180,6 +180,24 @@ TEST(Quantize, GgufGoesOnAfterKillAndEndsInTheSameBytes) {
   EXPECT_EQ(run(quantize(kModel, folder / "other.gguf", {"--scheme", "Q8_0", "--no-resume"})).exit_code, 0);
 }
 
+TEST(Quantize, TheTokenizerInsideAGgufFileComesAlong) {
+  const TemporaryFolder folder;
+  const std::string source = folder / "source.gguf";
+  ASSERT_EQ(run({"convert", kModel, "-o", source, "--format", "gguf", "--quiet"}).exit_code, 0);
+  const auto answer = [](const std::string& model) {
+    return run({"run", model, "What animal is this?", "--max-tokens", "4", "--quiet"}).out;
+  };
+  const std::string expected = answer(source);
+  ASSERT_FALSE(expected.empty());
+  for (const auto& [output, scheme] : {std::pair{"again.gguf", "Q8_0"}, {"folder", "W8A16"}}) {
+    const Outcome outcome =
+        run(quantize(source, folder / output, {"--scheme", scheme, "--method", "rtn", "--json"}));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(parse_json(outcome.out, "stdout").at("deviations").empty()) << outcome.out;
+    EXPECT_EQ(answer(folder / output), expected) << output;
+  }
+}
+
 TEST(Quantize, AnUnfinishedRunWithOtherSettingsIsNotContinued) {
   const TemporaryFolder folder;
   const pid_t process = start(quantize(kModel, folder / "out"));
